@@ -1,15 +1,23 @@
 // Answers that a user asked for: marker genes of groups and of selections, and groups of samples compared.
 // The library works them out in a worker; they are kept until what they are about changes.
 import { signal } from "@preact/signals";
-import type { Comparison } from "scpoli";
+import type { Comparison, Evaluation } from "scpoli";
 import { predictedCodes, unknownName } from "./coloring.js";
 import { guarded, working } from "./job-status.js";
 import { runJob } from "./jobs.js";
-import type { MappingResult, MarkerRequest, MarkerRow } from "./protocol.js";
+import type {
+  CellQuality,
+  MappingResult,
+  MarkerRequest,
+  MarkerRow,
+  SampleAnalysisResult,
+} from "./protocol.js";
 import { withFiles } from "./reading.js";
 import { currentAdditions } from "./saving.js";
 import { unknown, work, type Selection } from "./state.js";
+import type { QueryConditions } from "./conditions.js";
 import type { CompareRequest } from "./worker/answers.js";
+import type { MetricsRequest } from "./worker/save.js";
 
 /** Marker genes, and the codes of the cells that they are of. */
 export interface MarkerAnswer {
@@ -43,6 +51,27 @@ export const compared = signal<{ readonly a: Selection | null; readonly b: Selec
   b: null,
 });
 export const selectionsCompared = signal<MarkerAnswer | null>(null);
+
+/** Scores against labels of the query */
+export const evaluation = signal<{
+  readonly of: object;
+  readonly scores: Evaluation;
+  readonly request: MetricsRequest;
+} | null>(null);
+
+/** The samples, analysed per condition key */
+export const analyses = signal<{
+  readonly of: object;
+  readonly results: readonly SampleAnalysisResult[];
+  /** file of the cells, null without one, and its conditions */
+  readonly file: string | null;
+  readonly conditions: QueryConditions;
+  /** covariates that the samples were classified by */
+  readonly classified: readonly string[];
+} | null>(null);
+
+/** Counts, genes and mitochondrial counts of the cells of a file */
+export const measuredQuality = signal<{ readonly of: object; readonly quality: CellQuality } | null>(null);
 
 export function clusterGroups({ clusters }: MappingResult): MarkerGroups | null {
   return (
@@ -88,7 +117,8 @@ let clustersAsked: object | null = null;
 export async function findClusterMarkers(result: MappingResult): Promise<void> {
   const groups = clusterGroups(result);
   const { query } = work.value;
-  if (!groups || !query || query.files.length === 0 || clustersAsked === groups.codes) return;
+  if (!groups || !query || query.files.length === 0) return;
+  if (clustersAsked === groups.codes || clusterMarkers.value?.codes === groups.codes) return;
   clustersAsked = groups.codes;
   const { title, codes, names } = groups;
   await guarded("Marker genes of the clusters could not be found", async () => {

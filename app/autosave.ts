@@ -1,6 +1,7 @@
 // Autosave: the work is kept in the browser's own storage, so that a reload or a crash loses nothing. Each
 // tab has a record of its own; the newest others are offered when the page is opened anew.
-import { effect, signal } from "@preact/signals";
+import { effect, signal, untracked } from "@preact/signals";
+import { answerSignals, keptAnswers, restoreAnswers, type KeptAnswers } from "./kept-answers.js";
 import { readColumnOrGene, readGenes } from "./reading.js";
 import { reopenedView } from "./session.js";
 import {
@@ -24,7 +25,9 @@ const mostRecords = 2;
 const waitMs = 700;
 
 /** What is large, each written only when it has changed. */
-const parts = ["query", "reference", "model", "result", "annotation"] as const;
+const workParts = ["query", "reference", "model", "result", "annotation"] as const;
+const parts = [...workParts, "answers"] as const;
+type WorkPart = (typeof workParts)[number];
 type Part = (typeof parts)[number];
 
 interface WorkRecord {
@@ -34,7 +37,7 @@ interface WorkRecord {
   readonly isUnsaved: boolean;
   /** what it is, in words */
   readonly what: string;
-  readonly rest: Omit<Work, Part>;
+  readonly rest: Omit<Work, WorkPart>;
 }
 
 /** Work of an earlier visit that can be gone on with. */
@@ -97,9 +100,15 @@ async function allRecords(): Promise<WorkRecord[]> {
   return (records as WorkRecord[]).toSorted((a, b) => Number(b.saved) - Number(a.saved));
 }
 
-async function readWork({ tab, rest }: WorkRecord): Promise<Work> {
+interface KeptWork {
+  readonly work: Work;
+  readonly answers: KeptAnswers | undefined;
+}
+
+async function readWork({ tab, rest }: WorkRecord): Promise<KeptWork> {
   const values = await ask("readonly", (stores) => parts.map((part) => stores.parts.get(keyOf(tab, part))));
-  return { ...nothing, ...rest, ...Object.fromEntries(parts.map((part, i) => [part, values[i] ?? null])) };
+  const { answers, ...saved } = Object.fromEntries(parts.map((part, i) => [part, values[i] ?? null]));
+  return { work: { ...nothing, ...rest, ...saved }, answers: (answers as KeptAnswers | null) ?? undefined };
 }
 
 async function forget(tab: string): Promise<void> {
@@ -137,40 +146,70 @@ export async function startAutosave(): Promise<void> {
   }
   let waiting: ReturnType<typeof setTimeout> | undefined;
   effect(() => {
-    const [now, at, hasUnsaved] = [work.value, step.value, isUnsaved.value];
+    const state = currentState();
     clearTimeout(waiting);
     isKept.value = false;
-    waiting = setTimeout(() => void keep(tab, now, at, hasUnsaved), waitMs);
+    waiting = setTimeout(() => void keep(tab, state), waitMs);
   });
 }
 
-let last: Partial<Work> = {};
+interface State {
+  readonly work: Work;
+  readonly step: Step;
+  readonly isUnsaved: boolean;
+  /** values of the signals that hold answers, and what answers are about */
+  readonly answers: readonly unknown[];
+}
 
-async function keep(tab: string, now: Work, at: Step, hasUnsaved: boolean): Promise<void> {
+const currentState = (): State => ({
+  work: work.value,
+  step: step.value,
+  isUnsaved: isUnsaved.value,
+  answers: [
+    ...answerSignals.map(({ value }) => value),
+    work.value.result,
+    work.value.query?.files,
+    work.value.view.selection?.cells,
+  ],
+});
+
+const areSame = (a: readonly unknown[], b: readonly unknown[]): boolean =>
+  a.length === b.length && a.every((value, i) => value === b[i]);
+
+/** What was written last. */
+let written: { readonly work: Partial<Work>; readonly answers: readonly unknown[] } = {
+  work: {},
+  answers: [],
+};
+
+async function keep(tab: string, state: State): Promise<void> {
+  const { work: now, step: shownStep, answers } = state;
   try {
     if (!now.query && !now.reference && !now.model) {
-      last = {};
+      written = { work: {}, answers: [] };
       return await forget(tab);
     }
-    const shown = small(now);
-    const { query: _, reference: __, model: ___, result: ____, annotation: _____, ...rest } = shown;
+    const stored = small(now);
+    const { query: _, reference: __, model: ___, result: ____, annotation: _____, ...rest } = stored;
     const record: WorkRecord = {
       tab,
       saved: new Date(),
-      step: at,
-      isUnsaved: hasUnsaved,
+      step: shownStep,
+      isUnsaved: state.isUnsaved,
       what: describe(now),
       rest,
     };
     await ask<IDBValidKey>("readwrite", (stores) => [
       stores.records.put(record),
-      ...parts
-        .filter((part) => last[part] !== now[part])
-        .map((part) => stores.parts.put(shown[part], keyOf(tab, part))),
+      ...workParts
+        .filter((part) => written.work[part] !== now[part])
+        .map((part) => stores.parts.put(stored[part], keyOf(tab, part))),
+      ...(areSame(written.answers, answers) ? [] : [stores.parts.put(keptAnswers(), keyOf(tab, "answers"))]),
     ]);
-    last = now;
+    written = { work: now, answers };
     kept.value = record.saved;
-    isKept.value = work.peek() === now && step.peek() === at;
+    const present = untracked(currentState);
+    isKept.value = present.work === now && present.step === shownStep && areSame(present.answers, answers);
     for (const old of (await allRecords()).slice(mostRecords)) await forget(old.tab);
   } catch {
     kept.value = null; // the storage is full or forbidden: leaving the page asks first
@@ -182,9 +221,10 @@ const describe = ({ query, model }: Work): string =>
     .filter(Boolean)
     .join(" on ");
 
-function restore({ step: at, isUnsaved: wasUnsaved }: WorkRecord, before: Work): void {
+function restore({ step: at, isUnsaved: wasUnsaved }: WorkRecord, { work: before, answers }: KeptWork): void {
   const { colourBy, genes, filters } = before.view;
   replaceWork({ ...before, view: reopenedView(before) });
+  restoreAnswers(answers);
   isUnsaved.value = wasUnsaved;
   step.value = at;
   announcement.value = "Your work is back.";
@@ -213,6 +253,7 @@ export async function openEarlier(): Promise<void> {
 /** Forgets everything, here and in the browser's storage. */
 export function startAfresh(): void {
   replaceWork(nothing);
+  restoreAnswers(undefined);
   isUnsaved.value = false;
   step.value = "open";
   earlier.value = null;

@@ -1,34 +1,45 @@
-// What Vite does not do by itself for the page: the demo's cells beside it, its security policy in it, and
+// What Vite does not do by itself for the page: the example beside it, its security policy in it, and
 // the list of its files in the service worker.
 import { createHash } from "node:crypto";
-import { createReadStream, readdirSync, readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { createReadStream, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Plugin } from "vite";
 import { contentSecurityPolicy } from "../dist/cli/app-headers.js";
 import { indexAddress } from "./site-models.js";
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
-const cells = [
-  ...readdirSync(path("../data")).filter((name) => name.endsWith(".h5ad")),
-  ...readdirSync(path("../data/models")).map((name) => `models/${name}`),
-];
+const mappedExample = path("../.cache/example");
 
-/** The example's cells and models: served while developing, copied when building. */
-export const demoCells: Plugin = {
-  name: "demo-cells",
+/** Files beside the page by name: the example's cells and models, and the mapped example. */
+function dataFiles(): ReadonlyMap<string, string> {
+  const cells = readdirSync(path("../data")).filter((name) => name.endsWith(".h5ad"));
+  const models = readdirSync(path("../data/models")).map((name) => `models/${name}`);
+  return new Map([
+    ...[...cells, ...models].map((name) => [name, path(`../data/${name}`)] as const),
+    ...readdirSync(mappedExample).map((name) => [name, `${mappedExample}/${name}`] as const),
+  ]);
+}
+
+/** The example, mapped for this build: served while developing, copied when building. */
+export const example: Plugin = {
+  name: "example",
+  buildStart() {
+    mkdirSync(mappedExample, { recursive: true });
+    execFileSync(process.execPath, ["--import", "tsx", path("build-example.ts"), mappedExample], {
+      cwd: path(".."),
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+  },
   configureServer: (server) =>
     void server.middlewares.use("/data", (request, response, next) => {
-      const name = cells.find((cell) => request.url === `/${cell}`);
-      if (name === undefined) return next();
-      createReadStream(path(`../data/${name}`)).pipe(response);
+      const file = dataFiles().get((request.url ?? "").slice(1));
+      if (file === undefined) return next();
+      createReadStream(file).pipe(response);
     }),
   generateBundle() {
-    for (const name of cells)
-      this.emitFile({
-        type: "asset",
-        fileName: `data/${name}`,
-        source: readFileSync(path(`../data/${name}`)),
-      });
+    for (const [name, file] of dataFiles())
+      this.emitFile({ type: "asset", fileName: `data/${name}`, source: readFileSync(file) });
   },
 };
 

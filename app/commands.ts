@@ -1,20 +1,31 @@
-// The same work on the command line, to be copied: for a script, a cluster, or a Methods section.
+// The same work on the command line, to be copied: for a script, a cluster, or a Methods section. Each
+// command is about the files that the ones before it write.
+import { analyses, comparison, evaluation } from "./answers.js";
 import { queryConditions } from "./conditions.js";
-import type { TrainRequest } from "./protocol.js";
-import { work } from "./state.js";
-import { lastTraining } from "./training.js";
+import type { MapRequest, MappingResult, TrainRequest } from "./protocol.js";
+import { work, type DataFile, type Work } from "./state.js";
+import { lastTraining } from "./training-request.js";
+import type { CompareRequest } from "./worker/answers.js";
+import type { MetricsRequest } from "./worker/save.js";
+
+export interface Command {
+  readonly id: "train" | "map" | "cluster-markers" | "compare" | "evaluate" | "samples";
+  readonly what: string;
+  readonly command: string;
+}
 
 /** A word of a POSIX shell. */
 const word = (text: string): string =>
   /^[\w./:=,@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+/** Names as one value of a flag. */
 const commas = (names: readonly string[]): string =>
   names.map((name) => name.replaceAll(",", "\\,")).join(",");
 
-type Part = readonly [flag: string, value?: string | number];
+type Flag = readonly [flag: string, value?: string | number];
 
-function written(verb: readonly string[], parts: readonly Part[]): string {
-  const flags = parts.map(([flag, value]) => (value === undefined ? flag : `${flag} ${word(String(value))}`));
-  return [`scpoli ${verb.map(word).join(" ")}`, ...flags].join(" \\\n  ");
+function written(verb: readonly string[], flags: readonly Flag[]): string {
+  const words = flags.map(([flag, value]) => (value === undefined ? flag : `${flag} ${word(String(value))}`));
+  return [`scpoli ${verb.map(word).join(" ")}`, ...words].join(" \\\n  ");
 }
 
 /** Options of the page's training, as flags. */
@@ -43,29 +54,42 @@ const switches: Readonly<Record<string, string>> = {
   roundCounts: "--round-counts",
 };
 
-/** A condition of all cells, as a flag writes it. */
-const given = (values: Readonly<Record<string, string>>): Part[] =>
+/** A flag that is there where its value is. */
+const optional = (flag: string, value: string | number | false | undefined): Flag[] =>
+  value === undefined || value === false || value === "" ? [] : [[flag, value]];
+
+/** The condition of all cells, by key. */
+const conditionValues = (values: Readonly<Record<string, string>>): Flag[] =>
   Object.entries(values).map(([key, name]) => ["--condition-value", `${key}=${name}`]);
 
-const switched = (request: object): Part[] =>
-  Object.entries(switches).flatMap(([name, flag]): Part[] =>
+/** Columns of a file that are named otherwise than the model's condition keys. */
+const renamedColumns = (columns: Readonly<Record<string, string>>): Flag[] =>
+  optional(
+    "--condition-key",
+    Object.entries(columns)
+      .filter(([key, column]) => key !== column)
+      .map(([key, column]) => `${key}=${column}`)
+      .join(","),
+  );
+
+const switched = (request: object): Flag[] =>
+  Object.entries(switches).flatMap(([name, flag]): Flag[] =>
     (request as Readonly<Record<string, unknown>>)[name] === true ? [[flag]] : [],
   );
 
 function trainCommand(file: string, model: string, request: TrainRequest): string {
-  const { conditionKeys, conditionValues = {}, cellTypeKeys = [], earlyStopping } = request;
-  const options = Object.entries(trainingFlags).flatMap(([name, flag]): Part[] => {
+  const { conditionKeys, conditionValues: values = {}, cellTypeKeys = [], earlyStopping } = request;
+  const options = Object.entries(trainingFlags).flatMap(([name, flag]): Flag[] => {
     const value = request[name as keyof TrainRequest];
     return value === undefined ? [] : [[flag, Array.isArray(value) ? value.join(",") : String(value)]];
   });
-  const columns = conditionKeys.filter((key) => !(key in conditionValues));
   return written(
     ["train", file],
     [
       ["-o", model],
-      ...(columns.length > 0 ? [["--condition-key", commas(columns)] as const] : []),
-      ...given(conditionValues),
-      ...(cellTypeKeys.length > 0 ? [["--cell-type-key", commas(cellTypeKeys)] as const] : []),
+      ...optional("--condition-key", commas(conditionKeys.filter((key) => !(key in values)))),
+      ...conditionValues(values),
+      ...optional("--cell-type-key", commas(cellTypeKeys)),
       ...options,
       ...(earlyStopping ? [["--early-stopping", "on"] as const] : []),
       ...switched(request),
@@ -73,66 +97,167 @@ function trainCommand(file: string, model: string, request: TrainRequest): strin
   );
 }
 
-/** Commands that make what the page shows, in their order; none before there is a result or a training. */
-export function equivalentCommands(): readonly { readonly what: string; readonly command: string }[] {
-  const { query, result, request, view, model } = work.value;
-  const commands: { readonly what: string; readonly command: string }[] = [];
-  const training = lastTraining.value;
-  if (training && model)
-    commands.push({
-      what: "Train the model",
-      command: trainCommand(training.file, model.name, training.request),
-    });
-  if (!query || !result) return commands;
+/** Names of the files that the commands write. */
+interface Outputs {
+  /** of the query's file, without an ending */
+  readonly stem: string;
+  readonly mapped: string;
+  readonly model: string;
+}
+
+function outputsOf(query: DataFile, { model }: MappingResult): Outputs {
   const stem = query.info.name.replace(/(\.(h5ad|h5|zarr|zip))+$/, "");
-  const output = `${stem}-mapped.h5ad`;
-  const { conditionKeys, conditionValues } = queryConditions(
-    query,
-    Object.keys(result.model.summary.conditions),
-  );
-  const renamed = Object.entries(conditionKeys).filter(([key, column]) => key !== column);
+  return {
+    stem,
+    mapped: `${stem}-mapped.h5ad`,
+    model: `${model.name.replace(/(-with-query)+$/, "")}-with-query`,
+  };
+}
+
+/** Options of a mapping that are not the defaults. */
+function mappingFlags(request: MapRequest): Flag[] {
+  const { unlabeledPrototypes, training, classifier, knownConditions, simd, epochs, seed } = request;
+  return [
+    ...optional("--unlabeled-prototypes", unlabeledPrototypes ? String(unlabeledPrototypes) : false),
+    ...(training === false ? [["--no-training"] as const] : []),
+    ...optional("--classifier", classifier === "prototype" && classifier),
+    ...optional("--known-conditions", knownConditions === "new" && knownConditions),
+    ...optional("--simd", simd === "plain" && simd),
+    ...optional("--epochs", epochs),
+    ...optional("--seed", seed === 0 ? undefined : seed),
+  ];
+}
+
+function mapCommand(query: DataFile, result: MappingResult, { model, request, view }: Work): string {
+  const { stem, mapped, model: grown } = outputsOf(query, result);
+  const conditions = queryConditions(query, Object.keys(result.model.summary.conditions));
   const limit = view.thresholds[0];
   const isMoved = limit !== result.levels[0]?.threshold;
-  const grown = result.model.name.replace(/(-with-query)+$/, "");
   const reference =
-    model && model !== result.model ? (model.files[0]?.path.split("/")[0] ?? model.name) : grown;
-  commands.push({
-    what: "Map the cells",
+    model && model !== result.model
+      ? (model.files[0]?.path.split("/")[0] ?? model.name)
+      : grown.replace(/-with-query$/, "");
+  return written(
+    ["map", query.info.name],
+    [
+      ["--reference", reference],
+      ["-o", mapped],
+      ...renamedColumns(conditions.conditionKeys),
+      ...conditionValues(conditions.conditionValues),
+      ...mappingFlags(request),
+      ...optional("--threshold", isMoved && (limit === null ? "none" : String(limit))),
+      ...switched(request),
+      ["--save-model", grown],
+      ["--report", `${stem}-report.html`],
+    ],
+  );
+}
+
+/** Answers that were asked for, each as the command that gives the same numbers. */
+function answerCommands(query: DataFile, result: MappingResult): Command[] {
+  const outputs = outputsOf(query, result);
+  return [
+    ...(result.clusters
+      ? [
+          {
+            id: "cluster-markers" as const,
+            what: "Marker genes of the clusters",
+            command: written(
+              ["markers", outputs.mapped],
+              [
+                ["--groups", "scpoli_cluster"],
+                ["--csv", `${outputs.stem}-markers.csv`],
+              ],
+            ),
+          },
+        ]
+      : []),
+    ...(comparison.value?.of === result ? [compareCommand(comparison.value.request, outputs)] : []),
+    ...(evaluation.value?.of === result ? [evaluateCommand(evaluation.value.request, outputs)] : []),
+    ...(analyses.value?.of === result ? [samplesCommand(analyses.value, outputs)] : []),
+  ];
+}
+
+function compareCommand(
+  { between: [column, first, second], sampleKey, within, covariates }: CompareRequest,
+  { stem, mapped }: Outputs,
+): Command {
+  return {
+    id: "compare",
+    what: `Compare ${first} with ${second}`,
     command: written(
-      ["map", query.info.name],
+      ["compare", mapped],
       [
-        ["--reference", reference],
-        ["-o", output],
-        ...(renamed.length > 0
-          ? [["--condition-key", renamed.map(([key, column]) => `${key}=${column}`).join(",")] as const]
-          : []),
-        ...given(conditionValues),
-        ...(request.unlabeledPrototypes
-          ? [["--unlabeled-prototypes", String(request.unlabeledPrototypes)] as const]
-          : []),
-        ...(request.training === false ? [["--no-training"] as const] : []),
-        ...(request.classifier === "prototype" ? [["--classifier", "prototype"] as const] : []),
-        ...(request.knownConditions === "new" ? [["--known-conditions", "new"] as const] : []),
-        ...(request.simd === "plain" ? [["--simd", "plain"] as const] : []),
-        ...(request.epochs ? [["--epochs", request.epochs] as const] : []),
-        ...(request.seed ? [["--seed", request.seed] as const] : []),
-        ...(isMoved ? [["--threshold", limit === null ? "none" : String(limit)] as const] : []),
-        ...switched(request),
-        ["--save-model", `${grown}-with-query`],
-        ["--report", `${stem}-report.html`],
+        ["--between", `${column}=${commas([first, second])}`],
+        ["--sample-key", sampleKey],
+        ["--within", within],
+        ...optional("--covariates", commas(covariates)),
+        ["--tables", `${stem}-${first}-${second}`],
       ],
     ),
-  });
-  if (result.clusters)
-    commands.push({
-      what: "Marker genes of the clusters",
-      command: written(
-        ["markers", output],
-        [
-          ["--groups", "scpoli_cluster"],
-          ["--csv", `${stem}-markers.csv`],
-        ],
-      ),
-    });
-  return commands;
+  };
+}
+
+function evaluateCommand(
+  { cellTypeKey, conditionKey, level }: MetricsRequest,
+  { stem, mapped }: Outputs,
+): Command {
+  return {
+    id: "evaluate",
+    what: "Compare with your own labels",
+    command: written(
+      ["evaluate", mapped],
+      [
+        ["--cell-type-key", cellTypeKey],
+        ...optional("--condition-key", conditionKey),
+        ...optional("--pred", level && `${level}_pred`),
+        ["-o", `${stem}-metrics.csv`],
+      ],
+    ),
+  };
+}
+
+function samplesCommand(
+  { file, conditions, classified }: NonNullable<typeof analyses.value>,
+  { stem, model }: Outputs,
+): Command {
+  const data: Flag[] =
+    file === null
+      ? []
+      : [
+          ["--data", file],
+          ...renamedColumns(conditions.conditionKeys),
+          ...conditionValues(conditions.conditionValues),
+        ];
+  return {
+    id: "samples",
+    what: "Analyse the samples",
+    command: written(
+      ["samples", model],
+      [...data, ...optional("--classify", commas(classified)), ["--tables", `${stem}-samples`]],
+    ),
+  };
+}
+
+/** Commands that make what the page shows, in their order; none before there is a result or a training. */
+export function equivalentCommands(): readonly Command[] {
+  const { query, result, model } = work.value;
+  const training = lastTraining.value;
+  return [
+    ...(training && model
+      ? [
+          {
+            id: "train" as const,
+            what: "Train the model",
+            command: trainCommand(training.file, model.name, training.request),
+          },
+        ]
+      : []),
+    ...(query && result
+      ? [
+          { id: "map" as const, what: "Map the cells", command: mapCommand(query, result, work.value) },
+          ...answerCommands(query, result),
+        ]
+      : []),
+  ];
 }

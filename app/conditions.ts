@@ -1,8 +1,35 @@
 // Where the conditions of a file come from: columns of obs, or, in a file of one sample, a name that the user
 // gives it.
+import type { DataInfo, LocalFile, ModelInfo } from "./protocol.js";
 import type { DataFile } from "./state.js";
 
-/** What the library is told of the conditions of a query. */
+/** A file that was just opened, with the likeliest columns chosen. */
+export function newDataFile(files: readonly LocalFile[], info: DataInfo, model: ModelInfo | null): DataFile {
+  const { condition_candidates: conditions, cell_type_candidates: types, columns } = info.inspection;
+  return {
+    files,
+    info,
+    conditionKeys: conditions.slice(0, 1).map(({ name }) => name),
+    cellTypeKeys: types.slice(0, 1).map(({ name }) => name),
+    conditionColumns: model ? proposedColumns(model, info) : {},
+    sampleName: proposedSample(info.name, columns.length),
+    coverage: null,
+  };
+}
+
+/** For each condition key of the model the column of that name, else the likeliest. */
+export function proposedColumns({ summary }: ModelInfo, { inspection }: DataInfo): Record<string, string> {
+  const names = inspection.columns.map(({ name }) => name);
+  const candidates = inspection.condition_candidates.map(({ name }) => name);
+  return Object.fromEntries(
+    Object.keys(summary.conditions).map((key, k) => [
+      key,
+      names.includes(key) ? key : (candidates[k] ?? candidates[0] ?? ""),
+    ]),
+  );
+}
+
+/** Conditions of a query as the library takes them. */
 export interface QueryConditions {
   /** obs column of each condition key that has one */
   readonly conditionKeys: Readonly<Record<string, string>>;
@@ -24,7 +51,7 @@ export function queryConditions(
 /** Key that a reference of one sample without a column gets. */
 const sampleKey = "sample";
 
-/** What the library is told of the conditions of a reference. */
+/** Conditions of a reference as the library takes them. */
 export function referenceConditions({
   conditionKeys,
   sampleName = "",
@@ -38,6 +65,6 @@ export function referenceConditions({
 }
 
 /** A name for the sample of a file without columns: that of the file. */
-export function proposedSample(name: string, columns: number): string {
+function proposedSample(name: string, columns: number): string {
   return columns === 0 ? name.replace(/\.(h5ad|h5|zarr|zip)$/g, "") : "";
 }

@@ -1,29 +1,30 @@
-// The example that comes with the page: blood cells, and a model to map them onto.
-import { queryConditions } from "./conditions.js";
+// The example that comes with the page: blood cells, mapped onto a model when the page was built.
+import { exampleFiles, sessionName } from "./example-files.js";
 import { guarded } from "./job-status.js";
-import { map } from "./mapping.js";
-import { openCells, openModelFiles } from "./opening.js";
+import { openCells } from "./opening.js";
 import type { LocalFile } from "./protocol.js";
-import { isUnsaved, step, work } from "./state.js";
+import { showSession } from "./session.js";
+import { unpackSession } from "./session-file.js";
+import { announcement, isUnsaved, job, step } from "./state.js";
+import { count } from "./text.js";
 import { JobError } from "./worker/errors.js";
-
-/** Enough for samples of the reference's own study, and done in a second or two. */
-const exampleEpochs = 40;
 
 /** The cells and the model that come with the page, mapped. */
 export async function openExample(): Promise<void> {
+  if (job.value) return;
   await guarded("The example could not be opened", async () => {
-    const [model, query] = await Promise.all(["models/demo-blood-1.zip", "kang_query.h5ad"].map(fetchFile));
-    await openModelFiles([model!]);
-    await openCells([query!], "query");
-    const { query: opened, model: known } = work.value;
-    if (!opened || !known) return;
-    await map({
-      ...queryConditions(opened, Object.keys(known.summary.conditions)),
-      unlabeledPrototypes: "leiden",
-      epochs: exampleEpochs,
+    const [session, query, model] = await Promise.all(
+      [sessionName, exampleFiles.query, exampleFiles.model].map(fetchFile),
+    );
+    const mapped = await unpackSession(session!.file);
+    showSession({
+      ...mapped,
+      query: mapped.query && { ...mapped.query, files: [query!] },
+      model: mapped.model && { ...mapped.model, files: [model!] },
     });
     isUnsaved.value = false; // it can be opened again at any time
+    step.value = "explore";
+    announcement.value = `The example is open: ${count(mapped.result?.cells ?? 0)} cells, mapped.`;
   });
 }
 

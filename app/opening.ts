@@ -1,6 +1,6 @@
 // Opening: cells, models, saved sessions and the example; what was dropped is opened as what it is.
 import { coverageLimits } from "./checks.js";
-import { proposedSample } from "./conditions.js";
+import { newDataFile, proposedColumns } from "./conditions.js";
 import { kindOf } from "./files.js";
 import { guarded, working } from "./job-status.js";
 import type { LocalFile, ModelInfo } from "./protocol.js";
@@ -16,7 +16,6 @@ import {
   isUnsaved,
   job,
   referenceMeans,
-  replaceWork,
   step,
   tell,
   work,
@@ -45,10 +44,9 @@ export async function openFiles(files: readonly LocalFile[], role: Role): Promis
 }
 
 async function openSavedSession(file: File): Promise<void> {
-  const opened = await openSession(file);
-  replaceWork(opened);
+  await openSession(file);
   isUnsaved.value = false;
-  step.value = opened.result ? "explore" : "open";
+  step.value = work.value.result ? "explore" : "open";
   announcement.value = "The saved session is open.";
 }
 
@@ -56,23 +54,7 @@ export async function openCells(files: readonly LocalFile[], role: "query" | "re
   const info = await working(`Looking into ${files[0]!.path.split("/")[0]}`, ({ jobs }) =>
     jobs.inspectFiles(files),
   );
-  const { condition_candidates: conditions, cell_type_candidates: types } = info.inspection;
-  const { model } = work.value;
-  const file: DataFile = {
-    files,
-    info,
-    conditionKeys: conditions.slice(0, 1).map(({ name }) => name),
-    cellTypeKeys: types.slice(0, 1).map(({ name }) => name),
-    conditionColumns: model
-      ? proposedColumns(
-          model,
-          info.inspection.columns.map(({ name }) => name),
-          conditions.map(({ name }) => name),
-        )
-      : {},
-    sampleName: proposedSample(info.name, info.inspection.columns.length),
-    coverage: null,
-  };
+  const file = newDataFile(files, info, work.value.model);
   const { query } = work.value;
   // the file that a saved session was made of
   const isBack =
@@ -133,29 +115,12 @@ export async function openModelFiles(files: readonly LocalFile[]): Promise<void>
 /** Makes a model the one that queries are mapped onto. */
 export async function useModel(model: ModelInfo, label: string): Promise<void> {
   const { query } = work.value;
-  const names = query?.info.inspection.columns.map(({ name }) => name) ?? [];
-  const conditionColumns = proposedColumns(
+  change(label, {
     model,
-    names,
-    query?.info.inspection.condition_candidates.map(({ name }) => name) ?? [],
-  );
-  change(label, { model, query: query && { ...query, conditionColumns, coverage: null } });
+    query: query && { ...query, conditionColumns: proposedColumns(model, query.info), coverage: null },
+  });
   announcement.value = `${model.name}: a model of ${count(model.genes.length)} genes.`;
   await lookAtCoverage();
-}
-
-/** For each condition key of the model the column of that name, else the likeliest. */
-function proposedColumns(
-  { summary }: ModelInfo,
-  names: readonly string[],
-  candidates: readonly string[],
-): Record<string, string> {
-  return Object.fromEntries(
-    Object.keys(summary.conditions).map((key, k) => [
-      key,
-      names.includes(key) ? key : (candidates[k] ?? candidates[0] ?? ""),
-    ]),
-  );
 }
 
 async function lookAtCoverage(): Promise<void> {

@@ -70,32 +70,9 @@ export function Page() {
         </nav>
         <div class="tools">
           <Promise />
-          <button
-            class="quiet icon"
-            onClick={undo}
-            disabled={undoLabel.value === null || job.value !== null}
-            title={undoLabel.value ? `Undo: ${undoLabel.value} (Ctrl+Z)` : "Nothing to undo"}
-            aria-label="Undo"
-          >
-            <Icon name="undo" />
-          </button>
-          <button
-            class="quiet icon"
-            onClick={redo}
-            disabled={redoLabel.value === null || job.value !== null}
-            title={redoLabel.value ? `Redo: ${redoLabel.value} (Ctrl+Shift+Z)` : "Nothing to redo"}
-            aria-label="Redo"
-          >
-            <Icon name="redo" />
-          </button>
-          <button
-            class="quiet icon"
-            onClick={() => chooseTheme(theme.value === "dark" ? "light" : "dark")}
-            title={`Switch to the ${theme.value === "dark" ? "light" : "dark"} theme`}
-            aria-label={`Switch to the ${theme.value === "dark" ? "light" : "dark"} theme`}
-          >
-            <Icon name={theme.value === "dark" ? "sun" : "moon"} />
-          </button>
+          <HistoryButton name="Undo" label={undoLabel.value} keys="Ctrl+Z" onClick={undo} />
+          <HistoryButton name="Redo" label={redoLabel.value} keys="Ctrl+Shift+Z" onClick={redo} />
+          <ThemeButton />
         </div>
       </header>
       <JobBar />
@@ -117,6 +94,46 @@ export function Page() {
         {announcement.value}
       </div>
     </>
+  );
+}
+
+function HistoryButton({
+  name,
+  label,
+  keys,
+  onClick,
+}: {
+  readonly name: "Undo" | "Redo";
+  /** what would be undone or redone; null where there is nothing */
+  readonly label: string | null;
+  readonly keys: string;
+  readonly onClick: () => void;
+}) {
+  const lower = name === "Undo" ? "undo" : "redo";
+  return (
+    <button
+      class="quiet icon"
+      onClick={onClick}
+      disabled={label === null || job.value !== null}
+      title={label ? `${name}: ${label} (${keys})` : `Nothing to ${lower}`}
+      aria-label={name}
+    >
+      <Icon name={lower} />
+    </button>
+  );
+}
+
+function ThemeButton() {
+  const other = theme.value === "dark" ? "light" : "dark";
+  return (
+    <button
+      class="quiet icon"
+      onClick={() => chooseTheme(other)}
+      title={`Switch to the ${other} theme`}
+      aria-label={`Switch to the ${other} theme`}
+    >
+      <Icon name={other === "light" ? "sun" : "moon"} />
+    </button>
   );
 }
 
@@ -184,7 +201,8 @@ function Promise() {
     <details class="promise" ref={details}>
       <summary>
         <Icon name="lock" />
-        <span>Nothing leaves this computer</span>
+        <span class="whole">Nothing leaves this computer</span>
+        <span class="brief">Private</span>
       </summary>
       <div class="pop">
         <p>

@@ -138,6 +138,24 @@ export async function saveTable(): Promise<SavedFile> {
   return { file: new Blob([csvOf(header, rows)], { type: "text/csv" }), name: `${stem()}-cells.csv` };
 }
 
+/** One row per sample of each condition key: its components. */
+export async function saveSampleTable(): Promise<SavedFile> {
+  const { samples } = work.value.result!;
+  const components = Math.max(...samples.map(({ dimensions }) => dimensions));
+  const header = ["key", "sample", "source", ...Array.from({ length: components }, (_, k) => `PC${k + 1}`)];
+  const rows = samples.flatMap(({ key, names, isReference, scores, dimensions }) =>
+    names.map((name, sample) => [
+      key,
+      name,
+      isReference[sample] ? "reference" : "query",
+      ...Array.from({ length: components }, (_, k) =>
+        k < dimensions ? number(scores[sample * dimensions + k]!) : "",
+      ),
+    ]),
+  );
+  return { file: new Blob([csvOf(header, rows)], { type: "text/csv" }), name: `${stem()}-samples.csv` };
+}
+
 const number = (value: number): string =>
   Number.isFinite(value) ? String(Number(value.toPrecision(7))) : "";
 

@@ -18,6 +18,9 @@ import type {
 
 export { theme };
 
+/** Panels beside the cells. */
+export type Tab = "overview" | "unknown" | "types" | "genes" | "compare" | "samples" | "metrics";
+
 export type Step = "open" | "train" | "map" | "explore" | "save";
 
 /** A file of cells and what the user wants of its columns. */
@@ -141,6 +144,7 @@ export const nothing: Work = {
 
 export const work = signal<Work>(nothing);
 export const step = signal<Step>("open");
+export const tab = signal<Tab>("overview");
 export const job = signal<JobState | null>(null);
 export const messages = signal<readonly Message[]>([]);
 /** What a screen reader is told. */

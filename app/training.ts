@@ -1,16 +1,13 @@
 // Training a model: it can be paused, ended early with what it has learnt, or thrown away.
-import { signal } from "@preact/signals";
 import { begin, report, reportNote, reportProgress, setJob } from "./job-status.js";
 import { startSession, type Session } from "./jobs.js";
 import { useModel } from "./opening.js";
 import type { ModelInfo, TrainRequest } from "./protocol.js";
 import { announcement, isUnsaved, job, work } from "./state.js";
+import { lastTraining } from "./training-request.js";
 import { JobError } from "./worker/errors.js";
 
 let training: Session | null = null;
-
-/** What the last training was asked for, to be written as a command. */
-export const lastTraining = signal<{ readonly file: string; readonly request: TrainRequest } | null>(null);
 
 /** Whether a training goes on or is paused. */
 export const isTraining = (): boolean => training !== null;

@@ -1,9 +1,9 @@
-// How the page is built: static files in dist/app that any host serves, workers as modules, the demo's cells
+// How the page is built: static files in dist/app that any host serves, workers as modules, the example
 // and a service worker beside them.
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 import { pageHeaders } from "../dist/cli/app-headers.js";
-import { demoCells, policyInPage, serviceWorker } from "./build.js";
+import { example, policyInPage, serviceWorker } from "./build.js";
 import { modelIndex } from "./build-models.js";
 
 // while developing, Vite's client is an inline script and talks to its server
@@ -17,7 +17,7 @@ export default defineConfig({
   resolve: {
     alias: { worker_threads: fileURLToPath(new URL("./no-worker-threads.ts", import.meta.url)) },
   },
-  plugins: [demoCells, modelIndex, policyInPage, serviceWorker],
+  plugins: [example, modelIndex, policyInPage, serviceWorker],
   worker: { format: "es", rolldownOptions: { checks } },
   build: {
     outDir: "../dist/app",

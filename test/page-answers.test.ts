@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Locator } from "playwright-core";
-import { AnnData, compareSamples, findMarkers, markerTable, ScPoli } from "../dist/index.js";
+import { AnnData, cellQuality, compareSamples, findMarkers, markerTable, ScPoli } from "../dist/index.js";
 import { factorize } from "../dist/data/labels.js";
 import { TestPage } from "./browser.ts";
 import { scpoli, temporaryFolder } from "./command.ts";
@@ -47,12 +47,21 @@ describe("the example, mapped", async () => {
     [0.01, 0.02],
   ] as const;
   const legendRow = (name: string): Locator => page.locator(".legend .group", { hasText: name }).first();
+  const pictureOfCells = async (): Promise<string> => {
+    const buttons = page.getByRole("group", { name: "Save the picture of the cells" });
+    return readFileSync(await saved(page, buttons.getByRole("button", { name: "SVG" }), folder), "utf8");
+  };
   let file = "";
+  let [shownType, shownGenes]: [string, string[]] = ["", []];
 
   test("one click opens it mapped, with the verdict; Back goes to the start", async () => {
     await page.getByRole("button", { name: "See an example, mapped" }).click();
-    await page.locator(".explore").waitFor({ timeout: 120_000 });
-    await isIdle(page);
+    await page.locator(".explore").waitFor();
+    assert.equal(
+      await page.locator(".job").count(),
+      0,
+      "nothing is computed: it was when the page was built",
+    );
     assert.match(await page.locator(".verdict").innerText(), /Clusters like no known type: \d+ of/);
     await page.goBack();
     await page.getByText("Your cells (query)").waitFor();
@@ -122,16 +131,7 @@ describe("the example, mapped", async () => {
     await page.keyboard.press("+");
     await page.keyboard.press("0");
     await page.waitForTimeout(600);
-    const svg = readFileSync(
-      await saved(
-        page,
-        page
-          .getByRole("group", { name: "Save the picture of the cells" })
-          .getByRole("button", { name: "SVG" }),
-        folder,
-      ),
-      "utf8",
-    );
+    const svg = await pictureOfCells();
     const dots = [...svg.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)"/g)].map(([, cx, cy]) => [
       Number(cx),
       Number(cy),
@@ -158,6 +158,35 @@ describe("the example, mapped", async () => {
     );
     assert.match(svg, /reference/);
     assert.match(svg, /prototype of a type/);
+  });
+
+  test("cells of the query and of the reference say what they are under the pointer", async () => {
+    const svg = await pictureOfCells();
+    // cells of the reference are fainter than those of the query; dots of the legend are not faint at all
+    const dots = (opacity: string): (readonly [number, number])[] =>
+      [...svg.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)" r="[\d.]+" fill="#\w+" fill-opacity="([\d.]+)"/g)]
+        .filter((match) => match[3] === opacity)
+        .map(([, x, y]) => [Number(x), Number(y)]);
+    const [query, reference] = [dots("0.88"), dots("0.59")];
+    assert.equal(query.length, 720);
+    const distance = (a: readonly [number, number], b: readonly [number, number]): number =>
+      Math.hypot(a[0] - b[0], a[1] - b[1]);
+    const free = reference.find((dot) => query.every((other) => distance(dot, other) > 14))!;
+    const box = (await plot.boundingBox())!;
+    const cardAt = async ([x, y]: readonly [number, number]): Promise<string> => {
+      await page.mouse.move(box.x + x + 3, box.y + y, { steps: 2 });
+      await page.mouse.move(box.x + x, box.y + y, { steps: 2 });
+      await page.locator(".tooltip").waitFor();
+      return page.locator(".tooltip").innerText();
+    };
+    const ofQuery = await cardAt(query.at(-1)!);
+    assert.match(ofQuery, /probability \d+ %, novelty \d\.\d\d\s+sample: P\d+_(ctrl|stim)/);
+    assert.doesNotMatch(ofQuery, /uncertainty/, "one number says how sure a label is");
+    const ofReference = await cardAt(free);
+    assert.match(ofReference, /Reference cell\s+[A-Z].*\s+sample: P\d+_(ctrl|stim)/);
+    await page.screenshot({ path: join(screenshots, "19-hover.png") });
+    await page.mouse.move(5, 5);
+    await page.locator(".tooltip").waitFor({ state: "detached" });
   });
 
   test("unknown clusters come with their markers and what makes them new: those of the library", async () => {
@@ -277,11 +306,17 @@ describe("the example, mapped", async () => {
     mapped.close();
     const { type, genes } = types.find(({ reason }) => reason === null)!;
     assert.equal(await page.getByLabel("Type", { exact: true }).inputValue(), type);
+    shownType = type;
+    shownGenes = await table.locator("tbody .gene").allInnerTexts();
     assert.deepEqual(
-      await table.locator("tbody .gene").allInnerTexts(),
+      shownGenes,
       genes.slice(0, 15).map(({ symbol }) => symbol),
     );
     await look(page, "25-compare");
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.getByRole("button", { name: "Copy the command: Compare stim with ctrl" }).click();
+    const copied = await page.evaluate(() => navigator.clipboard.readText());
+    assert.match(copied, /^scpoli compare kang_query-mapped\.h5ad/);
     await page.getByLabel("Colour by").selectOption({ label: "cell_type: predicted type" });
     await legendRow("CD14+ Monocytes").click();
     await page
@@ -296,37 +331,46 @@ describe("the example, mapped", async () => {
     await isIdle(page);
   });
 
-  test("the command that is copied makes the same labels", async () => {
+  test("the commands that are copied give the same labels and the same comparison", async () => {
     await step(page, "Save").click();
-    const command = await page.locator(".commands code").first().innerText();
-    assert.match(command, /^scpoli map kang_query\.h5ad/);
-    const words = command.replaceAll("\\\n", " ").split(/\s+/).slice(1);
+    const commands = await page.locator(".commands code").allInnerTexts();
     const data = join(root, "data");
-    const args = words.map((one) =>
-      one === "kang_query.h5ad"
-        ? join(data, one)
-        : one === "demo-blood-1.zip"
-          ? join(data, "models", one)
-          : /^(kang_query-|demo-blood)/.test(one)
-            ? join(folder, `cli-${one}`)
-            : one,
-    );
-    const { code, stderr } = await scpoli(args);
-    assert.equal(code, 0, stderr);
-    const [pageFile, commandFile] = await Promise.all(
+    const run = async (verb: string): Promise<void> => {
+      const command = commands.find((one) => one.startsWith(`scpoli ${verb} `))!;
+      const words = command.replaceAll("\\\n", " ").split(/\s+/).slice(1);
+      const args = words.map((one) =>
+        one === "kang_query.h5ad"
+          ? join(data, one)
+          : one === "demo-blood-1.zip"
+            ? join(data, "models", one)
+            : /^(kang_query-|demo-blood)/.test(one)
+              ? join(folder, `cli-${one}`)
+              : one,
+      );
+      const { code, stderr } = await scpoli(args);
+      assert.equal(code, 0, stderr);
+    };
+    await run("map");
+    await run("compare");
+    const [ours, theirs] = await Promise.all(
       [file, join(folder, "cli-kang_query-mapped.h5ad")].map((path) => AnnData.open(path)),
     );
     const labels = async (mapped: AnnData): Promise<string[]> => {
       const { codes, names } = factorize(await mapped.obs.column("cell_type_pred"));
       return Array.from(codes, (one) => names[one]!);
     };
-    const [a, b] = [await labels(pageFile!), await labels(commandFile!)];
-    assert.ok(
-      a.filter((name, cell) => name === b[cell]).length >= 717,
-      "the fastest kernels differ in last digits",
+    assert.deepEqual(await labels(ours!), await labels(theirs!));
+    const compared = readFileSync(join(folder, "cli-kang_query-stim-ctrl", "genes.csv"), "utf8");
+    assert.deepEqual(
+      shownGenes,
+      compared
+        .split("\n")
+        .filter((line) => line.startsWith(`${shownType},`))
+        .slice(0, shownGenes.length)
+        .map((line) => line.split(",")[2]),
     );
-    pageFile!.close();
-    commandFile!.close();
+    ours!.close();
+    theirs!.close();
     await look(page, "26-save");
   });
 
@@ -339,11 +383,51 @@ describe("the example, mapped", async () => {
     await page.reload();
     await page.locator(".explore").waitFor();
     await legendRow("B cells").waitFor();
+    // the panel that was open, with its answers
+    const table = page.getByRole("group", { name: /^Genes of / });
+    await table.waitFor();
+    assert.deepEqual(await table.locator("tbody .gene").allInnerTexts(), shownGenes);
+    assert.equal(await page.getByLabel("Samples or patients").inputValue(), "donor");
+    await page.getByRole("heading", { name: "CD14+ Monocytes against all other cells" }).waitFor();
+    await tab("Unknown cells");
+    await page.locator(".clusters .gene").first().waitFor();
+    await tab("Genes");
+    await page.getByRole("group", { name: /^Marker genes of/ }).waitFor();
     assert.equal(await page.evaluate(() => document.documentElement.dataset["theme"]), "dark");
     await page.getByLabel("or by a gene").fill("CST3");
     await page.getByRole("button", { name: "Show", exact: true }).click();
     await page.locator(".ramp").getByText("CST3").waitFor();
     await page.getByRole("button", { name: "Switch to the light theme" }).click();
+  });
+
+  test("the quality of the cells is measured as the library does, before they are mapped", async () => {
+    await step(page, "Open").click();
+    await page.getByText("Quality of the cells").click();
+    await page.getByRole("button", { name: "Measure counts per cell" }).click();
+    const panel = page.locator("details", { hasText: "Quality of the cells" });
+    await panel.locator(".library-plot svg").nth(1).waitFor();
+    await isIdle(page);
+    const query = await AnnData.open(join(root, "data", "kang_query.h5ad"));
+    const { counts, genes } = await cellQuality(query);
+    query.close();
+    const text = await panel.innerText();
+    for (const [name, values] of [
+      ["Counts per cell", counts],
+      ["Genes per cell", genes],
+    ] as const) {
+      const sorted = Float32Array.from(values).sort();
+      const [low, middle, high] = [0.05, 0.5, 0.95].map((share) =>
+        sorted[Math.floor(share * (sorted.length - 1))]!.toLocaleString("en-US", {
+          maximumFractionDigits: 0,
+        }),
+      );
+      assert.ok(
+        text.includes(`${middle} (${low} to ${high})`),
+        `${name}: ${middle} (${low} to ${high})\n${text}`,
+      );
+    }
+    await look(page, "29-quality");
+    await step(page, "Explore").click();
   });
 
   test("a session without counts asks for its file and accepts no other", async () => {

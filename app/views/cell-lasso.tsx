@@ -8,19 +8,21 @@ import { modeOf, select } from "../selecting.js";
 
 type Point = readonly [x: number, y: number];
 
+interface LassoProps {
+  readonly result: MappingResult;
+  readonly tool: "lasso" | "box";
+  readonly camera: Camera;
+  readonly size: { readonly width: number; readonly height: number };
+  readonly onWheel: (event: WheelEvent) => void;
+}
+
 export function LassoOverlay({
   result: { positions, cells },
   tool,
   camera,
   size: { width, height },
   onWheel,
-}: {
-  readonly result: MappingResult;
-  readonly tool: "lasso" | "box";
-  readonly camera: Camera;
-  readonly size: { readonly width: number; readonly height: number };
-  readonly onWheel: (event: WheelEvent) => void;
-}) {
+}: LassoProps) {
   const line = useSignal<readonly Point[]>([]);
   const at = (event: PointerEvent): Point => {
     const box = (event.currentTarget as Element).getBoundingClientRect();

@@ -1,6 +1,7 @@
 // The cells: points over the reference, names on clusters, a tooltip, and a lasso, a box or a click to select
 // cells.
 import { effect, signal, useSignal } from "@preact/signals";
+import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { coloring, drawingOrder, paint, paintReference } from "../coloring.js";
 import { fittingCamera, pointRadius, zoomedAt, type Camera } from "../charts/camera.js";
@@ -25,58 +26,10 @@ let isFitted = true;
 
 export function CellsView({ result }: { readonly result: MappingResult }) {
   const frame = useRef<HTMLDivElement>(null);
-  const points = useRef<Points | null>(null);
-  const failure = useSignal<string | null>(null);
-
-  useEffect(() => {
-    const element = frame.current!;
-    const observer = new ResizeObserver(([entry]) => {
-      const { width, height } = entry!.contentRect;
-      if (width === 0 || height === 0) return; // on another page
-      size.value = { width, height };
-      if (isFitted && points.current) fit(points.current);
-    });
-    observer.observe(element);
-    size.value = { width: element.clientWidth, height: element.clientHeight };
-    let disposed = false;
-    const canvas = element.querySelector("canvas")!;
-    if (!document.createElement("canvas").getContext("webgl2")) {
-      failure.value =
-        "This browser has no WebGL 2, which draws the cells. Results can be saved all the same; a current " +
-        "Firefox, Chrome, Edge or Safari shows them.";
-      return () => observer.disconnect();
-    }
-    let stop = (): void => undefined;
-    import("../charts/points.js")
-      .then(({ Points: Drawing }) => {
-        if (disposed) return;
-        const drawing = new Drawing({
-          canvas,
-          onCamera: (next) => {
-            isFitted = false;
-            camera.value = next;
-          },
-          onHover: (hit, x, y) => (hovered.value = hit && isShown(hit) ? { ...hit, x, y } : null),
-          onClick: (hit) =>
-            hit?.set === "cells" && isShown(hit) && tool.value === "move" && selectLike(hit.point),
-        });
-        points.current = drawing;
-        fit(drawing);
-        stop = effect(() => draw(drawing));
-      })
-      .catch((error: unknown) => tell("error", "The cells cannot be drawn", String(error)));
-    return () => {
-      disposed = true;
-      stop();
-      observer.disconnect();
-      points.current?.end();
-      points.current = null;
-    };
-  }, []);
+  const { points, failure } = useDrawing(frame);
   useEffect(() => {
     if (points.current) fit(points.current);
   }, [result.positions]);
-
   const wheel = (event: WheelEvent): void => {
     if (!points.current) return;
     event.preventDefault();
@@ -96,24 +49,7 @@ export function CellsView({ result }: { readonly result: MappingResult }) {
               : "first two principal components of the latent space"}
           </span>
         </h2>
-        <div class="tools" role="toolbar" aria-label="Tools for the picture">
-          <ToolButton
-            name="move"
-            icon="move"
-            title="Move and zoom; a click selects the cells of that colour"
-          />
-          <ToolButton name="lasso" icon="lasso" title="Lasso: select cells (Shift adds, Alt takes away)" />
-          <ToolButton name="box" icon="box" title="Box: select cells (Shift adds, Alt takes away)" />
-          <button
-            class="quiet icon"
-            title="Reset view (0)"
-            aria-label="Reset view"
-            onClick={() => points.current && fit(points.current)}
-          >
-            <Icon name="fit" />
-          </button>
-          <SavePicture />
-        </div>
+        <Toolbar onReset={() => points.current && fit(points.current)} />
       </header>
       <div
         class="plot-place"
@@ -126,29 +62,113 @@ export function CellsView({ result }: { readonly result: MappingResult }) {
         onPointerLeave={() => (hovered.value = null)}
       >
         <canvas aria-hidden="true" />
-        {failure.value ? (
-          <p class="empty">{failure.value}</p>
-        ) : (
-          <>
-            <CellLabels result={result} camera={camera.value} size={size.value} />
-            {tool.value !== "move" && (
-              <LassoOverlay
-                result={result}
-                tool={tool.value}
-                camera={camera.value}
-                size={size.value}
-                onWheel={wheel}
-              />
-            )}
-            {hovered.value && tool.value === "move" && (
-              <CellTooltip result={result} at={hovered.value} size={size.value} />
-            )}
-            <SelectionStrip />
-          </>
-        )}
+        {failure ? <p class="empty">{failure}</p> : <Overlays result={result} onWheel={wheel} />}
       </div>
     </section>
   );
+}
+
+/** What lies over the points: names, the line that selects, the card of a cell. */
+function Overlays({
+  result,
+  onWheel,
+}: {
+  readonly result: MappingResult;
+  readonly onWheel: (event: WheelEvent) => void;
+}) {
+  return (
+    <>
+      <CellLabels result={result} camera={camera.value} size={size.value} />
+      {tool.value !== "move" && (
+        <LassoOverlay
+          result={result}
+          tool={tool.value}
+          camera={camera.value}
+          size={size.value}
+          onWheel={onWheel}
+        />
+      )}
+      {hovered.value && tool.value === "move" && (
+        <CellTooltip result={result} at={hovered.value} size={size.value} />
+      )}
+      <SelectionStrip />
+    </>
+  );
+}
+
+function Toolbar({ onReset }: { readonly onReset: () => void }) {
+  return (
+    <div class="tools" role="toolbar" aria-label="Tools for the picture">
+      <ToolButton name="move" icon="move" title="Move and zoom; a click selects the cells of that colour" />
+      <ToolButton name="lasso" icon="lasso" title="Lasso: select cells (Shift adds, Alt takes away)" />
+      <ToolButton name="box" icon="box" title="Box: select cells (Shift adds, Alt takes away)" />
+      <button class="quiet icon" title="Reset view (0)" aria-label="Reset view" onClick={onReset}>
+        <Icon name="fit" />
+      </button>
+      <SavePicture />
+    </div>
+  );
+}
+
+const noWebGl =
+  "This browser has no WebGL 2, which draws the cells. Results can be saved all the same; a current " +
+  "Firefox, Chrome, Edge or Safari shows them.";
+
+/** The points of a frame's canvas, drawn again with every change; failure: why they cannot be drawn. */
+function useDrawing(frame: RefObject<HTMLDivElement | null>): {
+  readonly points: { readonly current: Points | null };
+  readonly failure: string | null;
+} {
+  const points = useRef<Points | null>(null);
+  const failure = useSignal<string | null>(null);
+  useEffect(() => {
+    const element = frame.current!;
+    const observer = new ResizeObserver(([entry]) => {
+      const { width, height } = entry!.contentRect;
+      if (width === 0 || height === 0) return; // on another page
+      size.value = { width, height };
+      if (isFitted && points.current) fit(points.current);
+    });
+    observer.observe(element);
+    size.value = { width: element.clientWidth, height: element.clientHeight };
+    if (!document.createElement("canvas").getContext("webgl2")) {
+      failure.value = noWebGl;
+      return () => observer.disconnect();
+    }
+    let isEnded = false;
+    let stop = (): void => undefined;
+    startDrawing(element.querySelector("canvas")!, () => isEnded)
+      .then((drawing) => {
+        if (!drawing) return;
+        points.current = drawing;
+        fit(drawing);
+        stop = effect(() => draw(drawing));
+      })
+      .catch((error: unknown) => tell("error", "The cells cannot be drawn", String(error)));
+    return () => {
+      isEnded = true;
+      stop();
+      observer.disconnect();
+      points.current?.end();
+      points.current = null;
+    };
+  }, []);
+  return { points, failure: failure.value };
+}
+
+/** Loads what draws. @returns null where the canvas is gone by then */
+async function startDrawing(canvas: HTMLCanvasElement, isEnded: () => boolean): Promise<Points | null> {
+  const { Points: Drawing } = await import("../charts/points.js");
+  if (isEnded()) return null;
+  return new Drawing({
+    canvas,
+    onCamera: (next) => {
+      isFitted = false;
+      camera.value = next;
+    },
+    onHover: (hit, x, y) => (hovered.value = hit && isShown(hit) ? { ...hit, x, y } : null),
+    onClick: (hit) => hit?.set === "cells" && isShown(hit) && tool.value === "move" && selectLike(hit.point),
+  });
 }
 
 /** Cells that a filter hides are not drawn, and say nothing. */

@@ -1,13 +1,15 @@
 // Compare: groups of samples, by expression within each type and by composition, with samples as the units;
 // and two selections of cells, which says something of these cells alone.
 import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import type { AbundanceComparison, GeneComparison } from "scpoli";
 import { compareGroups, compared, comparison, compareSelections, selectionsCompared } from "../answers.js";
 import type { MappingResult } from "../protocol.js";
 import { readColumnOrGene } from "../reading.js";
 import { columns, isBusy, work, type Selection } from "../state.js";
 import { count, counted, percent, pValue } from "../text.js";
-import { DataTable } from "./data-table.js";
+import { CopyCommand } from "./copy-command.js";
+import { DataTable, type TableColumn } from "./data-table.js";
 import { GeneLink, MarkerTable } from "./marker-list.js";
 
 export function ComparePanel({ result }: { readonly result: MappingResult }) {
@@ -22,40 +24,47 @@ export function ComparePanel({ result }: { readonly result: MappingResult }) {
   );
 }
 
+/** What a comparison of groups is asked for with, as the fields hold it. */
+interface GroupFields {
+  readonly column: string;
+  readonly first: string;
+  readonly second: string;
+  readonly sampleKey: string;
+  /** "": none */
+  readonly covariate: string;
+}
+
+const isWhole = ({ column, first, second, sampleKey }: GroupFields): boolean =>
+  [column, first, second, sampleKey].every((value) => value !== "") && first !== second;
+
 function SampleGroups({ result }: { readonly result: MappingResult }) {
   const { query, view } = work.value;
-  const candidates = query!.info.inspection.columns.filter(
-    ({ kind, distinct }) => kind !== "unreadable" && distinct >= 2 && distinct <= 50,
-  );
-  const samples = query!.info.inspection.columns.filter(
-    ({ kind, distinct }) => kind !== "unreadable" && distinct >= 2 && distinct <= 2000,
-  );
-  const sampleColumn = query!.conditionColumns[result.conditions[0]?.key ?? ""] ?? "";
-  const column = useSignal("");
-  const first = useSignal("");
-  const second = useSignal("");
-  const sampleKey = useSignal(sampleColumn);
-  const covariate = useSignal("");
+  const answer = comparison.value?.of === result ? comparison.value : null;
+  const [column, first, second] = answer?.request.between ?? ["", "", ""];
+  const fields = useSignal<GroupFields>({
+    column,
+    first,
+    second,
+    sampleKey: answer?.request.sampleKey ?? query!.conditionColumns[result.conditions[0]?.key ?? ""] ?? "",
+    covariate: answer?.request.covariates[0] ?? "",
+  });
+  useEffect(() => {
+    // after a reload the values of the column are not there yet
+    if (column !== "") void readColumnOrGene({ kind: "column", name: column });
+  }, [column]);
   const level = result.levels[view.level];
-  const names = valuesOf(column.value);
-  const own = comparison.value?.of === result ? comparison.value : null;
-  if (!level || candidates.length === 0)
+  if (!level || groupColumns(50).length === 0)
     return (
       <p class="empty">Groups of samples come from columns of your cell metadata, and none has groups.</p>
     );
-  const choose = async (name: string): Promise<void> => {
-    column.value = name;
-    if (name === "" || !(await readColumnOrGene({ kind: "column", name }))) return;
-    const [a = "", b = ""] = valuesOf(name).toReversed();
-    [first.value, second.value] = [a, b];
-  };
   const run = (event: Event): void => {
     event.preventDefault();
+    const { covariate, sampleKey, ...groups } = fields.value;
     void compareGroups({
-      between: [column.value, first.value, second.value],
-      sampleKey: sampleKey.value,
+      between: [groups.column, groups.first, groups.second],
+      sampleKey,
       within: `${level.key}_pred`,
-      covariates: covariate.value === "" ? [] : [covariate.value],
+      covariates: covariate === "" ? [] : [covariate],
     });
   };
   return (
@@ -66,46 +75,73 @@ function SampleGroups({ result }: { readonly result: MappingResult }) {
         units, so that the result holds beyond these cells.
       </p>
       <form onSubmit={run}>
-        <div class="fields">
-          <Choice label="Compare by" value={column.value} onChange={(name) => void choose(name)}>
-            {candidates.map(({ name, distinct }) => [name, `${name} (${distinct})`])}
-          </Choice>
-          <Choice label="This group" value={first.value} onChange={(name) => (first.value = name)}>
-            {names.map((name) => [name, name])}
-          </Choice>
-          <Choice label="against" value={second.value} onChange={(name) => (second.value = name)}>
-            {names.map((name) => [name, name])}
-          </Choice>
-          <Choice
-            label="Samples or patients"
-            value={sampleKey.value}
-            onChange={(name) => (sampleKey.value = name)}
-          >
-            {samples.map(({ name, distinct }) => [name, `${name} (${distinct})`])}
-          </Choice>
-          <Choice
-            label="Correct for"
-            value={covariate.value}
-            onChange={(name) => (covariate.value = name)}
-            none="nothing"
-          >
-            {candidates
-              .filter(({ name }) => name !== column.value && name !== sampleKey.value)
-              .map(({ name }) => [name, name])}
-          </Choice>
-        </div>
-        <button
-          disabled={
-            isBusy.value ||
-            [column, first, second, sampleKey].some(({ value }) => value === "") ||
-            first.value === second.value
-          }
-        >
-          Compare
-        </button>
+        <GroupChoices
+          fields={fields.value}
+          onChange={(next) => (fields.value = { ...fields.value, ...next })}
+        />
+        <button disabled={isBusy.value || !isWhole(fields.value)}>Compare</button>
       </form>
-      {own && <Answer answer={own} />}
+      {answer && (
+        <>
+          <CopyCommand id="compare" />
+          <Abundance answer={answer} />
+          <TypeGenes answer={answer} />
+        </>
+      )}
     </section>
+  );
+}
+
+/** Columns of the query with groups, at most so many. */
+const groupColumns = (most: number) =>
+  work.value.query!.info.inspection.columns.filter(
+    ({ kind, distinct }) => kind !== "unreadable" && distinct >= 2 && distinct <= most,
+  );
+
+function GroupChoices({
+  fields: { column, first, second, sampleKey, covariate },
+  onChange,
+}: {
+  readonly fields: GroupFields;
+  readonly onChange: (next: Partial<GroupFields>) => void;
+}) {
+  const candidates = groupColumns(50);
+  const names = valuesOf(column).map((name) => [name, name] as const);
+  const chooseColumn = async (name: string): Promise<void> => {
+    onChange({ column: name, first: "", second: "" });
+    if (name === "" || !(await readColumnOrGene({ kind: "column", name }))) return;
+    const [a = "", b = ""] = valuesOf(name).toReversed();
+    onChange({ first: a, second: b });
+  };
+  return (
+    <div class="fields">
+      <Choice label="Compare by" value={column} onChange={(name) => void chooseColumn(name)}>
+        {candidates.map(({ name, distinct }) => [name, `${name} (${distinct})`])}
+      </Choice>
+      <Choice label="This group" value={first} onChange={(name) => onChange({ first: name })}>
+        {names}
+      </Choice>
+      <Choice label="against" value={second} onChange={(name) => onChange({ second: name })}>
+        {names}
+      </Choice>
+      <Choice
+        label="Samples or patients"
+        value={sampleKey}
+        onChange={(name) => onChange({ sampleKey: name })}
+      >
+        {groupColumns(2000).map(({ name, distinct }) => [name, `${name} (${distinct})`])}
+      </Choice>
+      <Choice
+        label="Correct for"
+        value={covariate}
+        onChange={(name) => onChange({ covariate: name })}
+        none="nothing"
+      >
+        {candidates
+          .filter(({ name }) => name !== column && name !== sampleKey)
+          .map(({ name }) => [name, name])}
+      </Choice>
+    </div>
   );
 }
 
@@ -148,14 +184,12 @@ function Choice({
   );
 }
 
-function Answer({ answer: { request, result } }: { readonly answer: NonNullable<typeof comparison.value> }) {
+interface AnswerProps {
+  readonly answer: NonNullable<typeof comparison.value>;
+}
+
+function Abundance({ answer: { request, result } }: AnswerProps) {
   const [, first, second] = request.between;
-  const done = result.types.filter(({ reason }) => reason === null);
-  const left = result.types.filter(({ reason }) => reason !== null);
-  const type = useSignal("");
-  const shown = done.find((one) => one.type === type.value) ?? done[0];
-  const significant = (one: (typeof done)[number]): number =>
-    one.genes.filter(({ adjustedP }) => adjustedP < 0.05).length;
   return (
     <>
       <h4>
@@ -171,33 +205,63 @@ function Answer({ answer: { request, result } }: { readonly answer: NonNullable<
           keyOf={(row) => row.type}
           columns={[
             { name: "type", value: (row) => row.type },
-            {
-              name: first,
-              hint: "mean share of a sample's cells",
-              value: (row) => row.shares[0],
-              show: (row) => percent(row.shares[0]),
-            },
-            {
-              name: second,
-              hint: "mean share of a sample's cells",
-              value: (row) => row.shares[1],
-              show: (row) => percent(row.shares[1]),
-            },
+            shareColumn(first, 0),
+            shareColumn(second, 1),
             {
               name: "log2 ratio",
               hint: "difference of the centred log ratios",
               value: (row) => row.log2Ratio,
               show: (row) => row.log2Ratio.toFixed(2),
             },
-            {
-              name: "P corr.",
-              hint: "after Benjamini and Hochberg",
-              value: (row) => row.adjustedP,
-              show: (row) => pValue(row.adjustedP),
-            },
+            correctedP,
           ]}
         />
       )}
+    </>
+  );
+}
+
+const shareColumn = (name: string, group: 0 | 1): TableColumn<AbundanceComparison> => ({
+  name,
+  hint: "mean share of a sample's cells",
+  value: (row) => row.shares[group],
+  show: (row) => percent(row.shares[group]),
+});
+
+const correctedP: TableColumn<{ readonly adjustedP: number }> = {
+  name: "P corr.",
+  hint: "after Benjamini and Hochberg",
+  value: (row) => row.adjustedP,
+  show: (row) => pValue(row.adjustedP),
+};
+
+const geneColumns: readonly TableColumn<GeneComparison>[] = [
+  { name: "gene", value: (row) => row.symbol, show: (row) => <GeneLink symbol={row.symbol} /> },
+  { name: "log2 FC", value: (row) => row.log2FoldChange, show: (row) => row.log2FoldChange.toFixed(2) },
+  {
+    name: "mean",
+    hint: "mean log2 counts per million",
+    value: (row) => row.averageExpression,
+    show: (row) => row.averageExpression.toFixed(1),
+  },
+  { name: "t", hint: "moderated t", value: (row) => row.t, show: (row) => row.t.toFixed(1) },
+  correctedP,
+];
+
+type TypeAnswer = AnswerProps["answer"]["result"]["types"][number];
+
+const significantGenes = ({ genes }: TypeAnswer): number =>
+  genes.filter(({ adjustedP }) => adjustedP < 0.05).length;
+
+/** Genes that differ between the groups within one of the types. */
+function TypeGenes({ answer: { request, result } }: AnswerProps) {
+  const [, first, second] = request.between;
+  const tested = result.types.filter(({ reason }) => reason === null);
+  const leftOut = result.types.filter(({ reason }) => reason !== null);
+  const type = useSignal("");
+  const shown = tested.find((one) => one.type === type.value) ?? tested[0];
+  return (
+    <>
       <h4>Genes within a type</h4>
       {result.isPaired && <p class="hint">Samples with cells of both groups are compared with themselves.</p>}
       {shown ? (
@@ -207,9 +271,9 @@ function Answer({ answer: { request, result } }: { readonly answer: NonNullable<
             value={shown.type}
             onChange={(event) => (type.value = event.currentTarget.value)}
           >
-            {done.map((one) => (
+            {tested.map((one) => (
               <option key={one.type} value={one.type}>
-                {one.type}: {counted(significant(one), "gene")} with corrected P below 0.05
+                {one.type}: {counted(significantGenes(one), "gene")} with corrected P below 0.05
               </option>
             ))}
           </select>
@@ -222,34 +286,14 @@ function Answer({ answer: { request, result } }: { readonly answer: NonNullable<
             file={`genes-${shown.type}-${first}-${second}`}
             rows={shown.genes}
             keyOf={(row) => row.gene}
-            columns={[
-              { name: "gene", value: (row) => row.symbol, show: (row) => <GeneLink symbol={row.symbol} /> },
-              {
-                name: "log2 FC",
-                value: (row) => row.log2FoldChange,
-                show: (row) => row.log2FoldChange.toFixed(2),
-              },
-              {
-                name: "mean",
-                hint: "mean log2 counts per million",
-                value: (row) => row.averageExpression,
-                show: (row) => row.averageExpression.toFixed(1),
-              },
-              { name: "t", value: (row) => row.t, show: (row) => row.t.toFixed(1) },
-              {
-                name: "P corr.",
-                hint: "after Benjamini and Hochberg",
-                value: (row) => row.adjustedP,
-                show: (row) => pValue(row.adjustedP),
-              },
-            ]}
+            columns={geneColumns}
           />
         </>
       ) : (
         <p class="hint">No type has enough samples with cells in both groups.</p>
       )}
-      {left.length > 0 && (
-        <p class="hint">Not compared: {left.map((one) => `${one.type} (${one.reason})`).join("; ")}.</p>
+      {leftOut.length > 0 && (
+        <p class="hint">Not compared: {leftOut.map((one) => `${one.type} (${one.reason})`).join("; ")}.</p>
       )}
     </>
   );

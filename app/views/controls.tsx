@@ -1,5 +1,7 @@
 // Small controls that several views use.
+import type { ComponentChildren } from "preact";
 import type { Note } from "scpoli";
+import { Icon } from "../icons.js";
 
 export function Checkbox({
   checked,
@@ -45,5 +47,33 @@ export function Notes({ notes }: { readonly notes: readonly Note[] }) {
         </li>
       ))}
     </ul>
+  );
+}
+
+/** A warning in its place on the page. */
+export function Warning({ children }: { readonly children: ComponentChildren }) {
+  return (
+    <p class="message warning">
+      <Icon name="warning" />
+      <span>{children}</span>
+    </p>
+  );
+}
+
+/** Names with their values. */
+export function Facts({
+  facts,
+}: {
+  readonly facts: readonly (readonly [name: string, value: string, title?: string])[];
+}) {
+  return (
+    <dl class="facts">
+      {facts.map(([name, value, title]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd title={title}>{value}</dd>
+        </div>
+      ))}
+    </dl>
   );
 }

@@ -26,8 +26,13 @@ interface TableProps<Row> {
   readonly most?: number;
 }
 
+interface Order {
+  readonly column: number;
+  readonly isDown: boolean;
+}
+
 export function DataTable<Row>({ caption, file, columns, rows, keyOf, most = 15 }: TableProps<Row>) {
-  const order = useSignal<{ readonly column: number; readonly isDown: boolean } | null>(null);
+  const order = useSignal<Order | null>(null);
   const isWhole = useSignal(false);
   const sorted = order.value ? sortedBy(rows, columns[order.value.column]!, order.value.isDown) : rows;
   const shown = isWhole.value ? sorted : sorted.slice(0, most);
@@ -44,25 +49,14 @@ export function DataTable<Row>({ caption, file, columns, rows, keyOf, most = 15 
           <thead>
             <tr>
               {columns.map(({ name, hint }, column) => (
-                <th
+                <SortHead
                   key={name}
-                  scope="col"
-                  class={isNumber[column] ? "right" : ""}
-                  aria-sort={
-                    order.value?.column === column
-                      ? order.value.isDown
-                        ? "descending"
-                        : "ascending"
-                      : undefined
-                  }
-                >
-                  <button class="quiet sort" title={hint ?? `Sort by ${name}`} onClick={() => sort(column)}>
-                    {name}
-                    <span aria-hidden="true">
-                      {order.value?.column === column ? (order.value.isDown ? " ▾" : " ▴") : ""}
-                    </span>
-                  </button>
-                </th>
+                  name={name}
+                  hint={hint}
+                  isNumber={isNumber[column]!}
+                  direction={order.value?.column === column ? (order.value.isDown ? "down" : "up") : null}
+                  onSort={() => sort(column)}
+                />
               ))}
             </tr>
           </thead>
@@ -85,29 +79,57 @@ export function DataTable<Row>({ caption, file, columns, rows, keyOf, most = 15 
             {isWhole.value ? "Show fewer" : `Show all ${count(rows.length)}`}
           </button>
         )}
-        <button
-          class="quiet small"
-          title={`Save this table as CSV (${count(rows.length)} rows)`}
-          onClick={() =>
-            download(
-              new Blob(
-                [
-                  csvOf(
-                    columns.map(({ name }) => name),
-                    sorted.map((row) => columns.map(({ value }) => value(row) ?? "")),
-                  ),
-                ],
-                { type: "text/csv" },
-              ),
-              `${file}.csv`,
-            )
-          }
-        >
-          <Icon name="download" />
-          CSV
-        </button>
+        <SaveTable file={file} columns={columns} rows={sorted} />
       </p>
     </div>
+  );
+}
+
+const sorts = { up: ["ascending", " ▴"], down: ["descending", " ▾"] } as const;
+
+function SortHead({
+  name,
+  hint,
+  isNumber,
+  direction,
+  onSort,
+}: {
+  readonly name: string;
+  readonly hint: string | undefined;
+  readonly isNumber: boolean;
+  readonly direction: keyof typeof sorts | null;
+  readonly onSort: () => void;
+}) {
+  const [order, sign] = direction ? sorts[direction] : [undefined, ""];
+  return (
+    <th scope="col" class={isNumber ? "right" : ""} aria-sort={order}>
+      <button class="quiet sort" title={hint ?? `Sort by ${name}`} onClick={onSort}>
+        {name}
+        <span aria-hidden="true">{sign}</span>
+      </button>
+    </th>
+  );
+}
+
+/** All rows in the order that is shown, with all digits. */
+export function SaveTable<Row>({ file, columns, rows }: Pick<TableProps<Row>, "file" | "columns" | "rows">) {
+  const save = (): void => {
+    const text = csvOf(
+      columns.map(({ name }) => name),
+      rows.map((row) => columns.map(({ value }) => value(row) ?? "")),
+    );
+    download(new Blob([text], { type: "text/csv" }), `${file}.csv`);
+  };
+  return (
+    <button
+      type="button"
+      class="quiet small"
+      title={`Save this table as CSV (${count(rows.length)} rows)`}
+      onClick={save}
+    >
+      <Icon name="download" />
+      CSV
+    </button>
   );
 }
 

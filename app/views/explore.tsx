@@ -1,6 +1,5 @@
 // Explore: colours on the left, the cells in the middle, and on the right answers about them, all linked.
-import { signal } from "@preact/signals";
-import { work } from "../state.js";
+import { tab, work, type Tab } from "../state.js";
 import { CellsView } from "./cells.js";
 import { ComparePanel } from "./compare.js";
 import { GenesPanel } from "./genes.js";
@@ -14,7 +13,7 @@ import { UnknownPanel } from "./unknown.js";
 import { MetricsPanel } from "./metrics.js";
 import { VerdictPanel } from "./verdict.js";
 
-const tabs = [
+const tabs: readonly { readonly id: Tab; readonly name: string; readonly isWide: boolean }[] = [
   { id: "overview", name: "Overview", isWide: false },
   { id: "unknown", name: "Unknown cells", isWide: false },
   { id: "types", name: "Types", isWide: true },
@@ -22,9 +21,7 @@ const tabs = [
   { id: "compare", name: "Compare", isWide: true },
   { id: "samples", name: "Samples", isWide: true },
   { id: "metrics", name: "Metrics", isWide: true },
-] as const;
-type Tab = (typeof tabs)[number]["id"];
-const tab = signal<Tab>("overview");
+];
 
 export function ExploreView() {
   const { result } = work.value;

@@ -14,29 +14,13 @@ import { FilterPanel } from "./filters.js";
 import { GeneField } from "./gene-field.js";
 
 export function Legend({ result }: { readonly result: MappingResult }) {
-  const { view } = work.value;
   const shown = coloring.value;
-  const current = JSON.stringify(view.colourBy);
   return (
     <section class="legend" aria-labelledby="legend-title">
       <h2 id="legend-title" class="unseen">
         Colours
       </h2>
-      <label class="stacked">
-        <span>Colour by</span>
-        <select
-          value={current}
-          disabled={isBusy.value}
-          onChange={async ({ currentTarget }) => {
-            await colourBy(JSON.parse(currentTarget.value) as ColourBy);
-            // a choice that failed is not what is shown
-            currentTarget.value = JSON.stringify(work.value.view.colourBy);
-          }}
-        >
-          {view.colourBy.kind === "gene" && <option value={current}>gene {view.colourBy.name}</option>}
-          <ColourOptions result={result} />
-        </select>
-      </label>
+      <ColourChoice result={result} />
       <GeneField
         label="or by a gene"
         action="Show"
@@ -45,40 +29,71 @@ export function Legend({ result }: { readonly result: MappingResult }) {
       {shown?.groups && <GroupList groups={shown.groups} total={result.cells} />}
       {shown?.range && <Ramp title={shown.title} range={shown.range} />}
       <FilterPanel result={result} />
-      <fieldset class="switches">
-        <legend class="unseen">What is shown</legend>
-        {result.reference && (
-          <label class="choice">
-            <span>Reference</span>
-            <select
-              value={view.reference}
-              onChange={(event) =>
-                changeView("show the reference", {
-                  reference: event.currentTarget.value as typeof view.reference,
-                })
-              }
-            >
-              <option value="grey">grey</option>
-              <option value="coloured">coloured</option>
-              <option value="hidden">hidden</option>
-            </select>
-          </label>
-        )}
-        {view.reference === "coloured" && shown && !shown.groups?.reference && (
-          <p class="hint">Of the reference's cells the model does not carry this: they stay grey.</p>
-        )}
-        <Checkbox
-          checked={view.showPrototypes}
-          onChange={(showPrototypes) => changeView("show prototypes", { showPrototypes })}
-          text="Prototypes, ◆"
-        />
-        <Checkbox
-          checked={view.showLabels}
-          onChange={(showLabels) => changeView("show names", { showLabels })}
-          text="Names on clusters"
-        />
-      </fieldset>
+      <ShownParts hasReference={result.reference !== null} />
     </section>
+  );
+}
+
+function ColourChoice({ result }: { readonly result: MappingResult }) {
+  const { view } = work.value;
+  const current = JSON.stringify(view.colourBy);
+  return (
+    <label class="stacked">
+      <span>Colour by</span>
+      <select
+        value={current}
+        disabled={isBusy.value}
+        onChange={async ({ currentTarget }) => {
+          await colourBy(JSON.parse(currentTarget.value) as ColourBy);
+          // a choice that failed is not what is shown
+          currentTarget.value = JSON.stringify(work.value.view.colourBy);
+        }}
+      >
+        {view.colourBy.kind === "gene" && <option value={current}>gene {view.colourBy.name}</option>}
+        <ColourOptions result={result} />
+      </select>
+    </label>
+  );
+}
+
+/** Whether reference, prototypes and names are drawn. */
+function ShownParts({ hasReference }: { readonly hasReference: boolean }) {
+  const { view } = work.value;
+  const shown = coloring.value;
+  return (
+    <fieldset class="switches">
+      <legend class="unseen">What is shown</legend>
+      {hasReference && (
+        <label class="choice">
+          <span>Reference</span>
+          <select
+            value={view.reference}
+            onChange={(event) =>
+              changeView("show the reference", {
+                reference: event.currentTarget.value as typeof view.reference,
+              })
+            }
+          >
+            <option value="grey">grey</option>
+            <option value="coloured">coloured</option>
+            <option value="hidden">hidden</option>
+          </select>
+        </label>
+      )}
+      {view.reference === "coloured" && shown && !shown.groups?.reference && (
+        <p class="hint">The model does not hold this for the reference's cells: they stay grey.</p>
+      )}
+      <Checkbox
+        checked={view.showPrototypes}
+        onChange={(showPrototypes) => changeView("show prototypes", { showPrototypes })}
+        text="Prototypes, ◆"
+      />
+      <Checkbox
+        checked={view.showLabels}
+        onChange={(showLabels) => changeView("show names", { showLabels })}
+        text="Names on clusters"
+      />
+    </fieldset>
   );
 }
 
@@ -120,18 +135,27 @@ function Ramp({ title, range }: { readonly title: string; readonly range: Range 
 const searchedFrom = 13;
 const searched = signal("");
 
-/** The groups, most cells first. Clicking one selects its cells, with Ctrl it is shown alone. */
+interface Row {
+  readonly name: string;
+  readonly colour: string;
+  /** entry of the groups */
+  readonly code: number;
+  /** cells of the query that are shown */
+  readonly cells: number;
+  readonly reference: number | null;
+}
+
+/** The groups, most cells first; those of the reference alone below. */
 function GroupList({ groups, total }: { readonly groups: Groups; readonly total: number }) {
   const { entries, codes } = groups;
-  const { isolated } = work.value.view;
   const shown = visible.value ? visibleCounts(groups, visible.value) : entries.map(({ cells }) => cells);
   const text = searched.value.trim().toLowerCase();
   const isSearched = entries.length >= searchedFrom;
   const rows = entries
-    .map((entry, code) => ({ ...entry, code, cells: shown[code]! }))
+    .map((entry, code): Row => ({ ...entry, code, cells: shown[code]! }))
     .filter(({ name }) => !isSearched || name.toLowerCase().includes(text));
-  const own = rows.filter(({ code }) => entries[code]!.cells > 0).sort((a, b) => b.cells - a.cells);
-  const theirs = rows
+  const ofQuery = rows.filter(({ code }) => entries[code]!.cells > 0).sort((a, b) => b.cells - a.cells);
+  const ofReference = rows
     .filter(({ code, reference }) => entries[code]!.cells === 0 && (reference ?? 0) > 0)
     .sort((a, b) => b.reference! - a.reference!);
   return (
@@ -148,53 +172,69 @@ function GroupList({ groups, total }: { readonly groups: Groups; readonly total:
       )}
       <div class="groups">
         <ul>
-          {own.map(({ name, colour, cells, code }) => (
-            <GroupRow
-              key={name}
-              name={name}
-              colour={colour}
-              amount={count(cells)}
-              title={
-                `${name}: ${count(cells)} cells, ${percent(cells / total)}. Click to select them, ` +
-                "Shift-click to add them, Ctrl-click to show them alone"
-              }
-              onClick={(event) => {
-                if (event.ctrlKey || event.metaKey) return isolate(name);
-                const mode = modeOf(event);
-                if (mode === "replace" && work.value.view.selection?.how === name) return clearSelection();
-                select(cellsWhere(codes, code), name, mode);
-              }}
-            />
+          {ofQuery.map((row) => (
+            <QueryRow key={row.name} row={row} codes={codes} total={total} />
           ))}
         </ul>
-        {theirs.length > 0 && (
+        {ofReference.length > 0 && (
           <>
             <p class="hint groups-title">Only in the reference</p>
             <ul>
-              {theirs.map(({ name, colour, reference }) => (
-                <GroupRow
-                  key={name}
-                  name={name}
-                  colour={colour}
-                  amount={count(reference!)}
-                  title={
-                    `${name}: no cell of yours, ${count(reference!)} of the reference. Click to see ` +
-                    "where they lie"
-                  }
-                  onClick={() => isolateInReference(name)}
-                />
+              {ofReference.map((row) => (
+                <ReferenceRow key={row.name} row={row} />
               ))}
             </ul>
           </>
         )}
         {rows.length === 0 && <p class="hint">No group has this in its name.</p>}
       </div>
-      {isolated.length > 0 && (
+      {work.value.view.isolated.length > 0 && (
         <button class="quiet" onClick={() => changeView("show groups alone", { isolated: [] })}>
           Show all groups
         </button>
       )}
     </>
+  );
+}
+
+/** A click selects the group's cells, with Ctrl it is shown alone. */
+function QueryRow({
+  row: { name, colour, cells, code },
+  codes,
+  total,
+}: {
+  readonly row: Row;
+  readonly codes: Int32Array;
+  readonly total: number;
+}) {
+  return (
+    <GroupRow
+      name={name}
+      colour={colour}
+      amount={count(cells)}
+      title={
+        `${name}: ${count(cells)} cells, ${percent(cells / total)}. Click to select them, ` +
+        "Shift-click to add them, Ctrl-click to show them alone"
+      }
+      onClick={(event) => {
+        if (event.ctrlKey || event.metaKey) return isolate(name);
+        const mode = modeOf(event);
+        if (mode === "replace" && work.value.view.selection?.how === name) return clearSelection();
+        select(cellsWhere(codes, code), name, mode);
+      }}
+    />
+  );
+}
+
+function ReferenceRow({ row: { name, colour, reference } }: { readonly row: Row }) {
+  return (
+    <GroupRow
+      name={name}
+      colour={colour}
+      amount={count(reference!)}
+      title={`${name}: no cell of yours, ${count(reference!)} of the reference. Click to see where they are`}
+      onClick={() => isolateInReference(name)}
+    />
   );
 }
 

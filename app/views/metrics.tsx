@@ -1,82 +1,106 @@
 // Metrics: how good the integration is and how right the labels are, where the query brings labels of its own
 // to compare with.
-import { signal, useSignal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import type { Evaluation } from "scpoli";
+import { evaluation } from "../answers.js";
 import { guarded, working } from "../job-status.js";
 import { SaveChart } from "../charts/save-chart.js";
 import { predictedCodes, unknownName } from "../coloring.js";
 import type { MappingResult } from "../protocol.js";
 import { currentAdditions } from "../saving.js";
-import { DataTable } from "./data-table.js";
+import { Facts } from "./controls.js";
+import { CopyCommand } from "./copy-command.js";
+import { DataTable, SaveTable } from "./data-table.js";
 import { readColumnOrGene } from "../reading.js";
-import { columns, isBusy, unknown, work } from "../state.js";
+import { columns, isBusy, unknown, work, type DataFile } from "../state.js";
 import { count, percent } from "../text.js";
-
-const evaluation = signal<{
-  readonly of: object;
-  readonly scores: Evaluation;
-  readonly truth: string;
-} | null>(null);
 
 export function MetricsPanel({ result }: { readonly result: MappingResult }) {
   const { query, view } = work.value;
+  const answer = evaluation.value?.of === result ? evaluation.value : null;
+  const truth = answer?.request.cellTypeKey;
+  useEffect(() => {
+    // after a reload the labels are not there yet
+    if (truth !== undefined) void readColumnOrGene({ kind: "column", name: truth });
+  }, [truth]);
   const candidates =
     query?.info.inspection.columns.filter(
       ({ kind, distinct }) =>
         (kind === "categorical" || kind === "string") && distinct >= 2 && distinct < result.cells / 2,
     ) ?? [];
-  const proposed = query?.cellTypeKeys[0] ?? candidates[0]?.name ?? "";
-  const chosen = useSignal(proposed);
-  const key = result.conditions[0]?.key ?? "";
-  // the copy that is scored has a column of its own for a sample that was named
-  const condition = query ? query.conditionColumns[key] || key : undefined;
-  const level = result.levels[view.level]?.key;
-  const answer = evaluation.value?.of === result ? evaluation.value : null;
-  const own = answer?.scores;
-  const run = (): Promise<void> =>
-    guarded("The metrics could not be computed", async () => {
-      const request = { cellTypeKey: chosen.value, conditionKey: condition, level };
-      if (!(await readColumnOrGene({ kind: "column", name: chosen.value }))) return;
-      const scores = await working("Computing metrics", ({ jobs, listener }) =>
-        jobs.scoreMapping(query!.files, currentAdditions(result), request, listener),
-      );
-      evaluation.value = { of: result, scores, truth: chosen.value };
-    });
   if (!query || query.files.length === 0)
     return <p class="empty">Metrics need the counts of your cells: choose their file again.</p>;
   if (candidates.length === 0)
     return <p class="empty">Metrics compare with labels, and no column of the query looks like any.</p>;
+  const { label_transfer: transfer, embeddings } = answer?.scores ?? { label_transfer: null, embeddings: [] };
   return (
     <>
-      <section aria-labelledby="metrics-title">
-        <h3 id="metrics-title">Compare with your own labels</h3>
-        <div class="row">
-          <label class="row tight">
-            <span>True cell types in</span>
-            <select value={chosen.value} onChange={(event) => (chosen.value = event.currentTarget.value)}>
-              {candidates.map(({ name }) => (
-                <option key={name} value={name}>
-                  {name}
-                </option>
-              ))}
-            </select>
-          </label>
-          <button onClick={run} disabled={isBusy.value || chosen.value === ""}>
-            Evaluate
-          </button>
-        </div>
-        <p class="hint">
-          The mapping has not looked at them. Integration is scored as scIB does, over the query's cells and
-          its {condition ?? "conditions"}.
-        </p>
-      </section>
-      {own?.label_transfer && (
-        <Labels transfer={own.label_transfer} confusion={confusionOf(result, view.level, answer!.truth)} />
+      <TruthForm result={result} query={query} candidates={candidates.map(({ name }) => name)} />
+      {transfer && (
+        <Labels
+          transfer={transfer}
+          confusion={confusionOf(result, view.level, answer!.request.cellTypeKey)}
+        />
       )}
-      {own?.embeddings.map((scores) => (
+      {embeddings.map((scores) => (
         <Integration key={scores.embedding} scores={scores} />
       ))}
+      {answer && <CopyCommand id="evaluate" />}
     </>
+  );
+}
+
+/** Which labels of the query are right, to compare with. */
+function TruthForm({
+  result,
+  query,
+  candidates,
+}: {
+  readonly result: MappingResult;
+  readonly query: DataFile;
+  readonly candidates: readonly string[];
+}) {
+  const chosen = useSignal(query.cellTypeKeys[0] ?? candidates[0]!);
+  const key = result.conditions[0]?.key ?? "";
+  // the copy that is scored has a column of its own for a sample that was named
+  const condition = query.conditionColumns[key] || key;
+  const run = (): Promise<void> =>
+    guarded("The metrics could not be computed", async () => {
+      const request = {
+        cellTypeKey: chosen.value,
+        conditionKey: condition,
+        level: result.levels[work.value.view.level]?.key,
+      };
+      if (!(await readColumnOrGene({ kind: "column", name: chosen.value }))) return;
+      const scores = await working("Computing metrics", ({ jobs, listener }) =>
+        jobs.scoreMapping(query.files, currentAdditions(result), request, listener),
+      );
+      evaluation.value = { of: result, scores, request };
+    });
+  return (
+    <section aria-labelledby="metrics-title">
+      <h3 id="metrics-title">Compare with your own labels</h3>
+      <div class="row">
+        <label class="row tight">
+          <span>True cell types in</span>
+          <select value={chosen.value} onChange={(event) => (chosen.value = event.currentTarget.value)}>
+            {candidates.map((name) => (
+              <option key={name} value={name}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+        <button onClick={run} disabled={isBusy.value || chosen.value === ""}>
+          Evaluate
+        </button>
+      </div>
+      <p class="hint">
+        The mapping has not looked at them. Integration is scored as scIB does, over the query's cells and its
+        samples ({condition}).
+      </p>
+    </section>
   );
 }
 
@@ -116,7 +140,15 @@ function Labels({
   readonly confusion: Confusion | null;
 }) {
   const { cells, cells_of_unknown_types, accuracy, weighted_f1, macro_f1 } = transfer;
-  const rowTotals = confusion?.cells.map((row) => row.reduce((sum, n) => sum + n, 0)) ?? [];
+  const facts: readonly (readonly [name: string, value: string])[] = [
+    ["Accuracy", accuracy === null ? "–" : percent(accuracy)],
+    ["Macro F1", shown(macro_f1)],
+    ["Weighted F1", shown(weighted_f1)],
+    ["Cells compared", count(cells)],
+    ...(cells_of_unknown_types > 0
+      ? [["Of types that the model lacks", count(cells_of_unknown_types)] as const]
+      : []),
+  ];
   return (
     <section aria-labelledby="transfer-title">
       <header class="row">
@@ -125,70 +157,63 @@ function Labels({
           <SaveChart name="Confusion of cell types" plot={(plots) => plots.confusionPlot(confusion)} />
         )}
       </header>
-      <dl class="facts">
-        <div>
-          <dt>Accuracy</dt>
-          <dd>{accuracy === null ? "–" : percent(accuracy)}</dd>
-        </div>
-        <div>
-          <dt>Macro F1</dt>
-          <dd>{shown(macro_f1)}</dd>
-        </div>
-        <div>
-          <dt>Weighted F1</dt>
-          <dd>{shown(weighted_f1)}</dd>
-        </div>
-        <div>
-          <dt>Cells compared</dt>
-          <dd>{count(cells)}</dd>
-        </div>
-        {cells_of_unknown_types > 0 && (
-          <div>
-            <dt>Of types that the model lacks</dt>
-            <dd>{count(cells_of_unknown_types)}</dd>
-          </div>
-        )}
-      </dl>
-      {confusion && (
-        <div class="scroll" tabIndex={0} role="group" aria-label="Confusion of cell types">
-          <table class="matrix confusion">
-            <caption class="hint">
-              Cells of each true type (rows) by predicted type (columns), shaded by their share of the true
-              type
-            </caption>
-            <thead>
-              <tr>
-                <td />
-                {confusion.predicted.map((name) => (
-                  <th key={name} scope="col">
-                    <span>{name}</span>
-                  </th>
+      <Facts facts={facts} />
+      {confusion && <ConfusionTable confusion={confusion} />}
+    </section>
+  );
+}
+
+function ConfusionTable({ confusion: { truth, predicted, cells } }: { readonly confusion: Confusion }) {
+  const totals = cells.map((row) =>
+    Math.max(
+      1,
+      row.reduce((sum, n) => sum + n, 0),
+    ),
+  );
+  const shade = (share: number): string =>
+    `color-mix(in srgb, var(--accent) ${Math.round(42 * share)}%, var(--sunken))`;
+  return (
+    <>
+      <div class="scroll" tabIndex={0} role="group" aria-label="Confusion of cell types">
+        <table class="matrix confusion">
+          <caption class="hint">
+            Cells of each true type (rows) by predicted type (columns), shaded by their share of the true type
+          </caption>
+          <thead>
+            <tr>
+              <td />
+              {predicted.map((name) => (
+                <th key={name} scope="col">
+                  <span>{name}</span>
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {truth.map((name, row) => (
+              <tr key={name}>
+                <th scope="row">{name}</th>
+                {cells[row]!.map((n, column) => (
+                  <td key={predicted[column]} style={{ background: shade(n / totals[row]!) }}>
+                    {n > 0 ? count(n) : ""}
+                  </td>
                 ))}
               </tr>
-            </thead>
-            <tbody>
-              {confusion.truth.map((name, row) => (
-                <tr key={name}>
-                  <th scope="row">{name}</th>
-                  {confusion.cells[row]!.map((n, column) => (
-                    <td
-                      key={confusion.predicted[column]}
-                      style={{
-                        background:
-                          "color-mix(in srgb, var(--accent) " +
-                          `${Math.round((42 * n) / Math.max(1, rowTotals[row]!))}%, var(--sunken))`,
-                      }}
-                    >
-                      {n > 0 ? count(n) : ""}
-                    </td>
-                  ))}
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
-    </section>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <p class="row table-foot">
+        <SaveTable
+          file="confusion"
+          rows={[...truth.keys()]}
+          columns={[
+            { name: "true type", value: (row) => truth[row]! },
+            ...predicted.map((name, column) => ({ name, value: (row: number) => cells[row]![column]! })),
+          ]}
+        />
+      </p>
+    </>
   );
 }
 
@@ -216,20 +241,13 @@ function Integration({
   return (
     <section aria-label={`Integration, ${embedding}`}>
       <h3>Integration</h3>
-      <dl class="facts">
-        <div>
-          <dt>Biology</dt>
-          <dd>{shown(scores.paper.biology)}</dd>
-        </div>
-        <div>
-          <dt>Mixing</dt>
-          <dd>{shown(scores.paper.mixing)}</dd>
-        </div>
-        <div>
-          <dt>Overall</dt>
-          <dd>{shown(scores.paper.overall)}</dd>
-        </div>
-      </dl>
+      <Facts
+        facts={[
+          ["Biology", shown(scores.paper.biology)],
+          ["Mixing", shown(scores.paper.mixing)],
+          ["Overall", shown(scores.paper.overall)],
+        ]}
+      />
       <DataTable
         caption="Metrics of the integration"
         file="integration-metrics"

@@ -1,27 +1,27 @@
 // Quality of the query's cells before they are mapped: counts, genes and mitochondrial counts per cell.
-import { signal } from "@preact/signals";
+import { measuredQuality } from "../answers.js";
 import { guarded, working } from "../job-status.js";
 import type { CellQuality } from "../protocol.js";
 import { job, type DataFile } from "../state.js";
 import { percent, short } from "../text.js";
 import { PlotView } from "./plot-view.js";
 
-const measured = signal<{ readonly of: object; readonly quality: CellQuality } | null>(null);
-
 export function QualityCheck({ file }: { readonly file: DataFile }) {
-  const own = measured.value?.of === file.files ? measured.value.quality : null;
+  const quality = measuredQuality.value?.of === file.files ? measuredQuality.value.quality : null;
   const measure = (): Promise<void> =>
     guarded("The quality of the cells could not be measured", async () => {
-      const quality = await working("Measuring the cells", ({ jobs, listener }) =>
-        jobs.measureQuality(file.files, listener),
-      );
-      measured.value = { of: file.files, quality };
+      measuredQuality.value = {
+        of: file.files,
+        quality: await working("Measuring the cells", ({ jobs, listener }) =>
+          jobs.measureQuality(file.files, listener),
+        ),
+      };
     });
   return (
     <details class="more">
       <summary>Quality of the cells</summary>
-      {own ? (
-        <Measured quality={own} />
+      {quality ? (
+        <Measured quality={quality} />
       ) : (
         <p class="row">
           <button type="button" onClick={measure} disabled={job.value !== null}>

@@ -1,9 +1,11 @@
 // The view of samples: principal components of their embeddings with metadata, what explains them, how well
 // they are told apart, and genes that go with them.
+import { analyses } from "../answers.js";
 import { queryConditions } from "../conditions.js";
 import { signal, useSignal } from "@preact/signals";
 import { guarded, working } from "../job-status.js";
-import { DataTable } from "./data-table.js";
+import { CopyCommand } from "./copy-command.js";
+import { DataTable, SaveTable, type TableColumn } from "./data-table.js";
 import { GeneLink } from "./marker-list.js";
 import { SaveChart } from "../charts/save-chart.js";
 import type { MappingResult, SampleAnalysisResult } from "../protocol.js";
@@ -12,28 +14,30 @@ import { count, percent, pValue } from "../text.js";
 import { pageWords } from "../words.js";
 import { SampleScatter } from "./samples.js";
 
-/** The analyses of a result: per condition key, once asked for. */
-const analyses = signal<{
-  readonly of: object;
-  readonly results: readonly SampleAnalysisResult[];
-  readonly classified: readonly string[];
-} | null>(null);
 const source = signal<"query" | "reference">("query");
 
 async function analyse(classify: readonly string[]): Promise<void> {
   const { result, query, reference } = work.value;
   if (!result) return;
   const file = source.value === "reference" ? reference : query;
-  const dataFiles = file?.files ?? [];
   const conditions =
     source.value === "query" && query
       ? queryConditions(query, Object.keys(result.model.summary.conditions))
       : { conditionKeys: {}, conditionValues: {} };
   await guarded("The samples could not be analysed", async () => {
     const results = await working("Analysing samples", ({ jobs, listener }) =>
-      jobs.analyseSamples({ modelFiles: result.model.files, dataFiles, ...conditions, classify }, listener),
+      jobs.analyseSamples(
+        { modelFiles: result.model.files, dataFiles: file?.files ?? [], ...conditions, classify },
+        listener,
+      ),
     );
-    analyses.value = { of: result, results, classified: classify };
+    analyses.value = {
+      of: result,
+      results,
+      file: file && file.files.length > 0 ? file.info.name : null,
+      conditions,
+      classified: classify,
+    };
   });
 }
 
@@ -91,6 +95,7 @@ export function SampleAnalysisPanel({ result }: { readonly result: MappingResult
           analysis={"guidance" in analysis ? analysis : null}
         />
       ))}
+      {own && <CopyCommand id="samples" />}
     </>
   );
 }
@@ -106,45 +111,27 @@ function Analysis({ result, map, position, analysis }: AnalysisProps) {
   const axes = useSignal<readonly [number, number]>([0, 1]);
   const covariate = useSignal("");
   const shown = analysis?.covariates.find(({ name }) => name === covariate.value);
-  const { colourBy: cellColour } = work.value.view;
-  const gene = cellColour.kind === "gene" ? cellColour.name : null;
-  const components = Array.from({ length: Math.min(map.dimensions, 10) }, (_, component) => component);
-  const setAxis = (axis: 0 | 1, component: number): void =>
-    void (axes.value = axis === 0 ? [component, axes.value[1]] : [axes.value[0], component]);
   return (
     <>
       <section class="plane" aria-label={`Components of ${map.key}`}>
         <div class="row">
           {([0, 1] as const).map((axis) => (
-            <label key={axis} class="row tight">
-              <span>{axis === 0 ? "x" : "y"}</span>
-              <select
-                value={axes.value[axis]}
-                onChange={(event) => setAxis(axis, Number(event.currentTarget.value))}
-              >
-                {components.map((component) => (
-                  <option key={component} value={component}>
-                    PC{component + 1} ({percent(map.variance[component] ?? 0, 0)})
-                  </option>
-                ))}
-              </select>
-            </label>
+            <AxisChoice
+              key={axis}
+              map={map}
+              name={axis === 0 ? "x" : "y"}
+              component={axes.value[axis]}
+              onChange={(component) =>
+                (axes.value = axis === 0 ? [component, axes.value[1]] : [axes.value[0], component])
+              }
+            />
           ))}
           {analysis && (
-            <label class="row tight">
-              <span>Colour</span>
-              <select
-                value={covariate.value}
-                onChange={(event) => (covariate.value = event.currentTarget.value)}
-              >
-                <option value="">{gene ? `${gene}, as the cells` : "reference, query"}</option>
-                {analysis.covariates.map(({ name }) => (
-                  <option key={name} value={name}>
-                    {name}
-                  </option>
-                ))}
-              </select>
-            </label>
+            <CovariateChoice
+              names={analysis.covariates.map(({ name }) => name)}
+              chosen={covariate.value}
+              onChange={(name) => (covariate.value = name)}
+            />
           )}
         </div>
         <SampleScatter
@@ -166,7 +153,62 @@ function Analysis({ result, map, position, analysis }: AnalysisProps) {
   );
 }
 
+function AxisChoice({
+  map: { dimensions, variance },
+  name,
+  component,
+  onChange,
+}: {
+  readonly map: AnalysisProps["map"];
+  readonly name: string;
+  readonly component: number;
+  readonly onChange: (component: number) => void;
+}) {
+  return (
+    <label class="row tight">
+      <span>{name}</span>
+      <select value={component} onChange={(event) => onChange(Number(event.currentTarget.value))}>
+        {Array.from({ length: Math.min(dimensions, 10) }, (_, one) => (
+          <option key={one} value={one}>
+            PC{one + 1} ({percent(variance[one] ?? 0, 0)})
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+/** What colours the samples: a covariate, else the gene of the cells or where they come from. */
+function CovariateChoice({
+  names,
+  chosen,
+  onChange,
+}: {
+  readonly names: readonly string[];
+  readonly chosen: string;
+  readonly onChange: (name: string) => void;
+}) {
+  const { colourBy } = work.value.view;
+  return (
+    <label class="row tight">
+      <span>Colour</span>
+      <select value={chosen} onChange={(event) => onChange(event.currentTarget.value)}>
+        <option value="">
+          {colourBy.kind === "gene" ? `${colourBy.name}, as the cells` : "reference, query"}
+        </option>
+        {names.map((name) => (
+          <option key={name} value={name}>
+            {name}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
 const mostComponents = 6;
+
+type Association = SampleAnalysisResult["associations"][number];
 
 /** Adjusted R2 of every covariate with every component. */
 function Associations({ analysis }: { readonly analysis: SampleAnalysisResult }) {
@@ -177,85 +219,128 @@ function Associations({ analysis }: { readonly analysis: SampleAnalysisResult })
     ),
   ];
   const components = Array.from({ length: Math.min(mostComponents, map.dimensions) }, (_, k) => k + 1);
-  const valueOf = (covariate: string, component: number): number =>
-    associations.find((row) => row.covariate === covariate && row.component === component)?.adjusted_r2 ??
-    NaN;
+  const cells = covariates.map((covariate) =>
+    components.map((component) =>
+      associations.find((row) => row.covariate === covariate && row.component === component),
+    ),
+  );
+  const hasCells = covariates.length > 0;
   return (
     <section aria-labelledby={`associations-${map.key}`}>
       <header class="row">
         <h3 id={`associations-${map.key}`}>What explains the samples</h3>
-        {covariates.length > 0 && (
+        {hasCells && (
           <SaveChart
             name={`Associations of ${map.key}`}
             plot={(plots) =>
               plots.associationsPlot(
                 analysis,
                 covariates,
-                covariates.map((covariate) => components.map((component) => valueOf(covariate, component))),
+                cells.map((row) => row.map((cell) => cell?.adjusted_r2 ?? NaN)),
               )
             }
           />
         )}
       </header>
       <p class="hint">{pageWords(guidance.reason)}</p>
-      {covariates.length > 0 && (
-        <div class="scroll" tabIndex={0} role="group" aria-label="Associations">
-          <table class="matrix">
-            <caption class="unseen">
-              Adjusted R squared of each covariate with each principal component
-            </caption>
-            <thead>
-              <tr>
-                <th scope="col">adjusted R²</th>
-                {components.map((component) => (
-                  <th key={component} scope="col">
-                    PC{component}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>
-              {covariates.map((covariate) => (
-                <tr key={covariate}>
-                  <th scope="row">{covariate}</th>
-                  {components.map((component) => {
-                    const cell = associations.find(
-                      (row) => row.covariate === covariate && row.component === component,
-                    );
-                    const value = cell ? cell.adjusted_r2 : NaN;
-                    const share = Number.isFinite(value) ? Math.max(0, Math.min(1, value)) : 0;
-                    return (
-                      <td
-                        key={component}
-                        title={
-                          cell
-                            ? `P ${pValue(cell.p)}, corrected ${pValue(cell.p_adjusted)}, ${cell.samples} ` +
-                              "samples"
-                            : "not known"
-                        }
-                        style={{
-                          background:
-                            `color-mix(in srgb, var(--accent) ${Math.round(42 * share)}%, ` +
-                            "var(--sunken))",
-                        }}
-                      >
-                        {Number.isFinite(value) ? value.toFixed(2) : "–"}
-                        {cell && cell.p_adjusted < 0.05 ? "*" : ""}
-                      </td>
-                    );
-                  })}
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
-      {covariates.length > 0 && (
-        <p class="hint">* corrected P below 0.05, by a linear model of the component on the covariate.</p>
+      {hasCells && (
+        <>
+          <AssociationTable covariates={covariates} components={components} cells={cells} />
+          <p class="hint">* corrected P below 0.05, by a linear model of the component on the covariate.</p>
+          <SaveTable
+            file={`associations-${map.key}`}
+            rows={associations}
+            columns={[
+              { name: "covariate", value: (row) => row.covariate },
+              { name: "component", value: (row) => `PC${row.component}` },
+              { name: "adjusted R2", value: (row) => row.adjusted_r2 },
+              { name: "P", value: (row) => row.p },
+              { name: "P corrected", value: (row) => row.p_adjusted },
+              { name: "samples", value: (row) => row.samples },
+            ]}
+          />
+        </>
       )}
     </section>
   );
 }
+
+/** @param cells - per covariate and component; undefined where it is not known */
+function AssociationTable({
+  covariates,
+  components,
+  cells,
+}: {
+  readonly covariates: readonly string[];
+  readonly components: readonly number[];
+  readonly cells: readonly (readonly (Association | undefined)[])[];
+}) {
+  return (
+    <div class="scroll" tabIndex={0} role="group" aria-label="Associations">
+      <table class="matrix">
+        <caption class="unseen">Adjusted R squared of each covariate with each principal component</caption>
+        <thead>
+          <tr>
+            <th scope="col">adjusted R²</th>
+            {components.map((component) => (
+              <th key={component} scope="col">
+                PC{component}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {covariates.map((covariate, row) => (
+            <tr key={covariate}>
+              <th scope="row">{covariate}</th>
+              {components.map((component, column) => (
+                <AssociationCell key={component} cell={cells[row]![column]} />
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function AssociationCell({ cell }: { readonly cell: Association | undefined }) {
+  const value = cell?.adjusted_r2 ?? NaN;
+  const share = Number.isFinite(value) ? Math.max(0, Math.min(1, value)) : 0;
+  return (
+    <td
+      title={
+        cell
+          ? `P ${pValue(cell.p)}, corrected ${pValue(cell.p_adjusted)}, ${cell.samples} samples`
+          : "not known"
+      }
+      style={{ background: `color-mix(in srgb, var(--accent) ${Math.round(42 * share)}%, var(--sunken))` }}
+    >
+      {Number.isFinite(value) ? value.toFixed(2) : "–"}
+      {cell && cell.p_adjusted < 0.05 ? "*" : ""}
+    </td>
+  );
+}
+
+type Score = SampleAnalysisResult["classifications"][number]["scores"][number];
+
+const scoreColumns: readonly TableColumn<Score>[] = [
+  { name: "features", value: (score) => score.features },
+  { name: "classifier", value: (score) => score.classifier },
+  {
+    name: "weighted F1",
+    hint: "mean and standard deviation over the repeats",
+    value: (score) => score.weighted_f1,
+    show: (score) => `${score.weighted_f1.toFixed(2)} ± ${score.weighted_f1_sd.toFixed(2)}`,
+  },
+  { name: "accuracy", value: (score) => score.accuracy, show: (score) => percent(score.accuracy, 0) },
+  {
+    name: "P",
+    hint: "against permuted groups",
+    value: (score) => score.p,
+    show: (score) => (score.p === null ? "–" : pValue(score.p)),
+  },
+];
 
 function Classifications({ analysis }: { readonly analysis: SampleAnalysisResult }) {
   const candidates = analysis.covariates.filter(
@@ -282,33 +367,18 @@ function Classifications({ analysis }: { readonly analysis: SampleAnalysisResult
         </button>
       </div>
       {analysis.classifications.map(({ covariate, scores, folds, repeats }) => (
-        <table key={covariate} class="plain">
-          <caption class="hint">
+        <div key={covariate}>
+          <p class="hint">
             {covariate}: {folds}-fold cross-validation, {repeats} times
-          </caption>
-          <thead>
-            <tr>
-              <th>features</th>
-              <th>classifier</th>
-              <th class="right">weighted F1</th>
-              <th class="right">accuracy</th>
-              <th class="right">P</th>
-            </tr>
-          </thead>
-          <tbody>
-            {scores.map((score) => (
-              <tr key={`${score.features} ${score.classifier}`}>
-                <td>{score.features}</td>
-                <td>{score.classifier}</td>
-                <td class="right">
-                  {score.weighted_f1.toFixed(2)} ± {score.weighted_f1_sd.toFixed(2)}
-                </td>
-                <td class="right">{percent(score.accuracy, 0)}</td>
-                <td class="right">{score.p === null ? "–" : pValue(score.p)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
+          </p>
+          <DataTable
+            caption={`Prediction of ${covariate}`}
+            file={`prediction-${covariate}`}
+            rows={scores}
+            keyOf={(score) => `${score.features} ${score.classifier}`}
+            columns={scoreColumns}
+          />
+        </div>
       ))}
     </section>
   );

@@ -2,7 +2,7 @@
 // have, brushed samples pick their cells.
 import { useSignal } from "@preact/signals";
 import type { TargetedPointerEvent } from "preact";
-import { normalEllipse, placeLabels, type LabelPlace, type Spread } from "scpoli/plots";
+import { normalEllipse, placeLabels, type LabelPlace, type Plot } from "scpoli/plots";
 import { linearTicks, useWidth } from "../charts/axes.js";
 import { SaveChart } from "../charts/save-chart.js";
 import type { MappingResult, SampleMap } from "../protocol.js";
@@ -14,6 +14,7 @@ import {
   type SampleColouring,
 } from "../sample-colours.js";
 import { spreadOf } from "../sample-spread.js";
+import type { Plots } from "../saving.js";
 import { work } from "../state.js";
 import { count, percent, short } from "../text.js";
 import { clearSelection, modeOf, select, type SelectionMode } from "../selecting.js";
@@ -73,38 +74,27 @@ export function SampleScatter({
   result,
   samples,
   position,
-  components: [a, b],
+  components,
   colouring: chosen = null,
 }: ScatterProps) {
   const [ref, width] = useWidth(340);
-  const { names, scores, dimensions, variance } = samples;
-  const at = (sample: number, component: number): number => scores[sample * dimensions + component] ?? 0;
-  const [xs, ys] = [names.map((_, sample) => at(sample, a)), names.map((_, sample) => at(sample, b))];
-  const [x, xTicks] = scale(xs, margin.left, width - margin.right);
-  const [y, yTicks] = scale(ys, height - margin.bottom, margin.top);
   const condition = result.conditions[position]!;
-  const rowOf = new Map(names.map((name, row) => [name, row]));
   const colouring = chosen ?? geneColouring(samples, condition);
   const colours = colouring ? coloursOf(colouring) : sampleColours(samples, result, position);
-  const points = names.map((_, sample) => [x(xs[sample]!), y(ys[sample]!)] as const);
-  const labels = namePlaces(points, names, condition.names, width);
+  const layout = layoutOf(samples, components, condition, width);
+  const { names } = samples;
+  const rowOf = new Map(names.map((name, row) => [name, row]));
   const shares = selectedShares(work.value.view.selection?.cells ?? null, condition, rowOf, names.length);
-  const axis = (component: number): string => {
-    const share = variance[component];
-    return `PC${component + 1}${share === undefined ? "" : `, ${percent(share, 0)} of the variance`}`;
-  };
-  const ellipseOf = (spread: Spread): Ellipse => {
-    const { rx, ry, angle } = normalEllipse(spread, x(1) - x(0), y(1) - y(0));
-    return { rx, ry, transform: `rotate(${angle})` };
-  };
   const brush = useBrush((inside, event) =>
     selectSamples(
-      names.filter((_, sample) => inside(points[sample]!)),
+      names.filter((_, sample) => inside(layout.points[sample]!)),
       condition,
       samples.key,
       modeOf(event),
     ),
   );
+  const draw = (plots: Plots): Plot =>
+    plots.samplesPlot(samples, components, colouring, sampleColours(samples, result, position, "light"));
   return (
     <figure class="chart" ref={ref}>
       <svg
@@ -115,23 +105,16 @@ export function SampleScatter({
         aria-label={`${names.length} samples of ${samples.key}`}
         {...brush.handlers}
       >
-        <ScatterAxes width={width} x={x} xTicks={xTicks} y={y} yTicks={yTicks} names={[axis(a), axis(b)]} />
-        {names.map((name, sample) => {
-          const spread = spreadOf(samples, sample, [a, b]);
-          return (
-            <SampleMark
-              key={name}
-              samples={samples}
-              sample={sample}
-              condition={condition}
-              at={points[sample]!}
-              share={shares && (shares[sample] ?? 0)}
-              fill={colouring || condition.names.includes(name) ? colours[sample] : undefined}
-              ellipse={spread && ellipseOf(spread)}
-              label={labels[sample] ?? null}
-            />
-          );
-        })}
+        <ScatterAxes width={width} x={layout.x} y={layout.y} />
+        <SampleMarks
+          samples={samples}
+          condition={condition}
+          layout={layout}
+          shares={shares}
+          fills={names.map((name, sample) =>
+            colouring || condition.names.includes(name) ? colours[sample] : undefined,
+          )}
+        />
         {brush.box && <rect class="brush" {...brush.box} />}
       </svg>
       {colouring && <SampleLegend colouring={colouring} />}
@@ -141,15 +124,55 @@ export function SampleScatter({
           hasSelection={shares !== null}
           hasSpreads={samples.spreads !== undefined}
         />
-        <SaveChart
-          name={`Samples of ${samples.key}`}
-          plot={(plots) =>
-            plots.samplesPlot(samples, [a, b], colouring, sampleColours(samples, result, position, "light"))
-          }
-        />
+        <SaveChart name={`Samples of ${samples.key}`} plot={draw} />
       </div>
     </figure>
   );
+}
+
+/** An axis: its scale in pixels, its ticks and its name. */
+interface SampleAxis {
+  readonly scale: (value: number) => number;
+  readonly ticks: readonly number[];
+  readonly name: string;
+}
+
+/** Where samples, their ellipses and their names are, in pixels. */
+interface Layout {
+  readonly x: SampleAxis;
+  readonly y: SampleAxis;
+  readonly points: readonly Point[];
+  readonly ellipses: readonly (Ellipse | undefined)[];
+  readonly labels: readonly (LabelPlace | null)[];
+}
+
+function layoutOf(
+  samples: SampleMap,
+  components: readonly [number, number],
+  condition: Condition,
+  width: number,
+): Layout {
+  const { names, scores, dimensions, variance } = samples;
+  const axisOf = (component: number, from: number, to: number) => {
+    const values = names.map((_, sample) => scores[sample * dimensions + component] ?? 0);
+    const share = variance[component];
+    const name = `PC${component + 1}${share === undefined ? "" : `, ${percent(share, 0)} of the variance`}`;
+    return { values, axis: { ...scaled(values, from, to), name } };
+  };
+  const across = axisOf(components[0], margin.left, width - margin.right);
+  const up = axisOf(components[1], height - margin.bottom, margin.top);
+  const [x, y] = [across.axis, up.axis];
+  const points = names.map((_, sample): Point => [
+    x.scale(across.values[sample]!),
+    y.scale(up.values[sample]!),
+  ]);
+  const ellipses = names.map((_, sample) => {
+    const spread = spreadOf(samples, sample, components);
+    if (!spread) return undefined;
+    const { rx, ry, angle } = normalEllipse(spread, x.scale(1) - x.scale(0), y.scale(1) - y.scale(0));
+    return { rx, ry, transform: `rotate(${angle})` };
+  });
+  return { x, y, points, ellipses, labels: namePlaces(points, names, condition.names, width) };
 }
 
 type Point = readonly [x: number, y: number];
@@ -204,46 +227,72 @@ function useBrush(onEnd: (inside: (point: Point) => boolean, event: PointerEvent
 function ScatterAxes({
   width,
   x,
-  xTicks,
   y,
-  yTicks,
-  names: [across, up],
 }: {
   readonly width: number;
-  readonly x: (value: number) => number;
-  readonly xTicks: readonly number[];
-  readonly y: (value: number) => number;
-  readonly yTicks: readonly number[];
-  readonly names: readonly [string, string];
+  readonly x: SampleAxis;
+  readonly y: SampleAxis;
 }) {
   return (
     <>
-      {xTicks.map((tick) => (
+      {x.ticks.map((tick) => (
         <g key={tick} class="tick">
-          <line x1={x(tick)} x2={x(tick)} y1={margin.top} y2={height - margin.bottom} />
-          <text x={x(tick)} y={height - margin.bottom + 14} text-anchor="middle">
+          <line x1={x.scale(tick)} x2={x.scale(tick)} y1={margin.top} y2={height - margin.bottom} />
+          <text x={x.scale(tick)} y={height - margin.bottom + 14} text-anchor="middle">
             {short(tick)}
           </text>
         </g>
       ))}
-      {yTicks.map((tick) => (
+      {y.ticks.map((tick) => (
         <g key={tick} class="tick">
-          <line x1={margin.left} x2={width - margin.right} y1={y(tick)} y2={y(tick)} />
-          <text x={margin.left - 5} y={y(tick)} dy="0.32em" text-anchor="end">
+          <line x1={margin.left} x2={width - margin.right} y1={y.scale(tick)} y2={y.scale(tick)} />
+          <text x={margin.left - 5} y={y.scale(tick)} dy="0.32em" text-anchor="end">
             {short(tick)}
           </text>
         </g>
       ))}
       <text class="axis" x={(margin.left + width - margin.right) / 2} y={height - 3} text-anchor="middle">
-        {across}
+        {x.name}
       </text>
       <text
         class="axis"
         transform={`translate(11,${(margin.top + height - margin.bottom) / 2}) rotate(-90)`}
         text-anchor="middle"
       >
-        {up}
+        {y.name}
       </text>
+    </>
+  );
+}
+
+function SampleMarks({
+  samples,
+  condition,
+  layout: { points, ellipses, labels },
+  shares,
+  fills,
+}: {
+  readonly samples: SampleMap;
+  readonly condition: Condition;
+  readonly layout: Layout;
+  readonly shares: Float64Array | null;
+  readonly fills: readonly (string | undefined)[];
+}) {
+  return (
+    <>
+      {samples.names.map((name, sample) => (
+        <SampleMark
+          key={name}
+          samples={samples}
+          sample={sample}
+          condition={condition}
+          at={points[sample]!}
+          share={shares && (shares[sample] ?? 0)}
+          fill={fills[sample]}
+          ellipse={ellipses[sample]}
+          label={labels[sample] ?? null}
+        />
+      ))}
     </>
   );
 }
@@ -408,14 +457,13 @@ function selectedShares(
   return own.map((value, sample) => value / Math.max(1, all[sample]!));
 }
 
-function scale(
-  values: readonly number[],
-  from: number,
-  to: number,
-): readonly [(value: number) => number, number[]] {
+function scaled(values: readonly number[], from: number, to: number): Pick<SampleAxis, "scale" | "ticks"> {
   const finite = values.filter(Number.isFinite);
   const [least, most] = [Math.min(...finite), Math.max(...finite)];
   const room = 0.08 * (most - least || 1);
   const [low, high] = [least - room, most + room];
-  return [(value) => from + ((value - low) / (high - low)) * (to - from), linearTicks(low, high, 4)];
+  return {
+    scale: (value) => from + ((value - low) / (high - low)) * (to - from),
+    ticks: linearTicks(low, high, 4),
+  };
 }

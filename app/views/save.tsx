@@ -3,11 +3,20 @@ import { useSignal } from "@preact/signals";
 import { guarded } from "../job-status.js";
 import { download } from "../files.js";
 import { Icon } from "../icons.js";
-import { saveAnnotatedFile, saveModel, savePicture, saveReport, saveSamples, saveTable } from "../saving.js";
+import {
+  saveAnnotatedFile,
+  saveModel,
+  savePicture,
+  saveReport,
+  saveSamples,
+  saveSampleTable,
+  saveTable,
+} from "../saving.js";
 import { saveSession } from "../session.js";
 import { equivalentCommands } from "../commands.js";
-import { announcement, isBusy, isUnsaved, work } from "../state.js";
+import { isBusy, isUnsaved, work } from "../state.js";
 import { count } from "../text.js";
+import { CopyButton } from "./copy-command.js";
 
 interface Saving {
   readonly id: string;
@@ -18,116 +27,155 @@ interface Saving {
   readonly save: () => Promise<{ readonly file: Blob; readonly name: string }>;
 }
 
-export function SaveView() {
+/** Why something is not there to be saved; null where it is. */
+interface Missing {
+  readonly model: string | null;
+  readonly result: string | null;
+  readonly file: string | null;
+  readonly samples: string | null;
+}
+
+function missingNow(): Missing {
   const { result, query, model } = work.value;
   const noResult = result ? null : "Map cells first";
-  const noFile =
-    noResult ??
-    (query && query.files.length > 0
-      ? null
-      : "Choose the file of your cells again: the session does not hold it");
-  const noSamples =
-    noResult ??
-    (result!.samples.length > 0 ? null : "This model encodes samples one-hot: it has no embeddings of them");
-  const savings: readonly Saving[] = [
-    {
-      id: "h5ad",
-      name: "The query with the results in it",
-      what:
-        "Everything of your file, and latent positions, cell types, uncertainties and unknown flags; " +
-        "Python's anndata opens it.",
-      missing: noFile,
-      save: saveAnnotatedFile,
-    },
-    {
-      id: "csv",
-      name: "A table of the cells (CSV)",
-      what:
-        "One row per cell: sample, predicted type, probability, uncertainty, novelty, unknown, " +
-        "cluster, your labels, the selection, columns you have looked at, position.",
-      missing: noFile,
-      save: saveTable,
-    },
-    {
-      id: "model",
-      name: "The reference model",
-      what: `${model?.name ?? "A model"} as a zip file; the command line and this page open it.`,
-      missing: model ? null : "Train or open a model first",
-      save: () => saveModel("reference"),
-    },
-    {
-      id: "mapped-model",
-      name: "The model with your samples",
-      what: "The model that the mapping has made of it, with your samples and the types that you have added.",
-      missing: noResult,
-      save: () => saveModel("mapped"),
-    },
-    {
-      id: "report",
-      name: "A report",
-      what:
-        "One HTML file with the figures, the verdict, the numbers and a text for Methods; it opens " +
-        "anywhere, offline.",
-      missing: noFile,
-      save: saveReport,
-    },
-    {
-      id: "svg",
-      name: "The picture of the cells (SVG)",
-      what: "As it is coloured now, for a figure.",
-      missing: noResult,
-      save: () => savePicture("svg"),
-    },
-    {
-      id: "png",
-      name: "The picture of the cells (PNG)",
-      what: "As it is coloured now, at twice the resolution.",
-      missing: noResult,
-      save: () => savePicture("png"),
-    },
-    {
-      id: "samples-svg",
-      name: "The picture of the samples (SVG)",
-      what:
-        "Their embeddings' first two components, by the gene that colours the cells if one does. The " +
-        "other charts have buttons of their own.",
-      missing: noSamples,
-      save: () => saveSamples("svg"),
-    },
-    {
-      id: "samples-png",
-      name: "The picture of the samples (PNG)",
-      what: "The same at twice the resolution.",
-      missing: noSamples,
-      save: () => saveSamples("png"),
-    },
-    {
-      id: "session",
-      name: "The session",
-      what:
-        "Model, results, labels, thresholds and colours, to go on later: drop the file onto this " +
-        "page. Without the counts, so that the file of your cells is chosen again.",
-      missing: model || result ? null : "There is nothing to go on from yet",
-      save: () => saveSession(false),
-    },
-    {
-      id: "session-counts",
-      name: "The session with the counts",
-      what: "The same with the file of your cells in it: one file that has everything.",
-      missing: noFile,
-      save: () => saveSession(true),
-    },
-  ];
+  return {
+    model: model ? null : "Train or open a model first",
+    result: noResult,
+    file:
+      noResult ??
+      (query && query.files.length > 0
+        ? null
+        : "Choose the file of your cells again: the session does not hold it"),
+    samples:
+      noResult ??
+      (result!.samples.length > 0
+        ? null
+        : "This model encodes samples one-hot: it has no embeddings of them"),
+  };
+}
+
+const resultSavings = ({ file, samples }: Missing): readonly Saving[] => [
+  {
+    id: "h5ad",
+    name: "The query with the results in it",
+    what:
+      "Everything of your file, and latent positions, cell types, uncertainties and unknown flags; " +
+      "Python's anndata opens it.",
+    missing: file,
+    save: saveAnnotatedFile,
+  },
+  {
+    id: "csv",
+    name: "A table of the cells (CSV)",
+    what:
+      "One row per cell: sample, predicted type, probability, uncertainty, novelty, unknown, " +
+      "cluster, your labels, the selection, columns you have looked at, position.",
+    missing: file,
+    save: saveTable,
+  },
+  {
+    id: "report",
+    name: "A report",
+    what:
+      "One HTML file with the figures, the verdict, the numbers and a text for Methods; it opens " +
+      "anywhere, offline.",
+    missing: file,
+    save: saveReport,
+  },
+  {
+    id: "samples-csv",
+    name: "A table of the samples (CSV)",
+    what: "One row per sample of the model: reference or query, and its components.",
+    missing: samples,
+    save: saveSampleTable,
+  },
+];
+
+const modelSavings = ({ model, result }: Missing): readonly Saving[] => [
+  {
+    id: "model",
+    name: "The reference model",
+    what: `${work.value.model?.name ?? "A model"} as a zip file; the command line and this page open it.`,
+    missing: model,
+    save: () => saveModel("reference"),
+  },
+  {
+    id: "mapped-model",
+    name: "The model with your samples",
+    what: "The model that the mapping has made of it, with your samples and the types that you have added.",
+    missing: result,
+    save: () => saveModel("mapped"),
+  },
+];
+
+const pictureSavings = ({ result, samples }: Missing): readonly Saving[] => [
+  {
+    id: "svg",
+    name: "The picture of the cells (SVG)",
+    what: "As it is coloured now, for a figure.",
+    missing: result,
+    save: () => savePicture("svg"),
+  },
+  {
+    id: "png",
+    name: "The picture of the cells (PNG)",
+    what: "As it is coloured now, at twice the resolution.",
+    missing: result,
+    save: () => savePicture("png"),
+  },
+  {
+    id: "samples-svg",
+    name: "The picture of the samples (SVG)",
+    what:
+      "Their embeddings' first two components, by the gene that colours the cells if one does. The " +
+      "other charts have buttons of their own.",
+    missing: samples,
+    save: () => saveSamples("svg"),
+  },
+  {
+    id: "samples-png",
+    name: "The picture of the samples (PNG)",
+    what: "The same at twice the resolution.",
+    missing: samples,
+    save: () => saveSamples("png"),
+  },
+];
+
+const sessionSavings = ({ model, result, file }: Missing): readonly Saving[] => [
+  {
+    id: "session",
+    name: "The session",
+    what:
+      "Model, results, answers, labels, thresholds and colours, to continue later: drop the file onto this " +
+      "page. Without the counts, so that the file of your cells is chosen again.",
+    missing: model !== null && result !== null ? "There is nothing to continue from yet" : null,
+    save: () => saveSession(false),
+  },
+  {
+    id: "session-counts",
+    name: "The session with the counts",
+    what: "The same with the file of your cells in it: one file that has everything.",
+    missing: file,
+    save: () => saveSession(true),
+  },
+];
+
+export function SaveView() {
+  const { result } = work.value;
+  const missing = missingNow();
+  const savings = [resultSavings, modelSavings, pictureSavings, sessionSavings].flatMap((list) =>
+    list(missing),
+  );
   return (
     <>
       <section class="card" aria-labelledby="save-title">
         <h2 id="save-title">
           Save{" "}
-          {result ? (
+          {result && (
             <span class="hint">
               {count(result.cells)} mapped cells{isUnsaved.value ? ", not saved yet" : ""}
             </span>
-          ) : null}
+          )}
         </h2>
         <div class="saves">
           {savings.map((saving) => (
@@ -143,33 +191,21 @@ export function SaveView() {
 /** The same on the command line, to be copied. */
 function Commands() {
   const commands = equivalentCommands();
-  const copied = useSignal("");
   if (commands.length === 0) return null;
-  const copy = async (command: string): Promise<void> => {
-    await navigator.clipboard.writeText(command);
-    copied.value = command;
-    announcement.value = "Copied.";
-  };
   return (
     <section class="card commands" aria-labelledby="commands-title">
       <h2 id="commands-title">
         The same on the command line{" "}
         <span class="hint">for a script or a cluster: the same files, the same numbers</span>
       </h2>
-      {commands.map(({ what, command }) => (
-        <div key={what}>
+      {commands.map((one) => (
+        <div key={one.id}>
           <h3 class="row">
-            {what}
-            <button
-              class="quiet small"
-              onClick={() => copy(command)}
-              aria-label={`Copy the command: ${what}`}
-            >
-              {copied.value === command ? "Copied" : "Copy"}
-            </button>
+            {one.what}
+            <CopyButton command={one} />
           </h3>
-          <pre tabIndex={0} aria-label={what}>
-            <code>{command}</code>
+          <pre tabIndex={0} aria-label={one.what}>
+            <code>{one.command}</code>
           </pre>
         </div>
       ))}

@@ -11,7 +11,7 @@ import { saveModel } from "../saving.js";
 import { isUnsaved, job, step, work, type DataFile } from "../state.js";
 import { count, duration } from "../text.js";
 import { Checkbox, Notes } from "./controls.js";
-import { DataCard } from "./open.js";
+import { DataCard } from "./data-card.js";
 import { stageName } from "./job-bar.js";
 import { ModelCard } from "./model-card.js";
 
@@ -143,78 +143,89 @@ const saveTrained = (): Promise<void> =>
   });
 
 export function TrainView() {
-  const { reference, model } = work.value;
+  const { reference } = work.value;
   if (!reference) return <p class="empty">Open labelled cells on the page Open first.</p>;
-  const hasConditions = referenceConditions(reference).conditionKeys.length > 0;
-  const hasCounts =
-    reference.info.inspection.counts !== null ||
-    ["recoverCounts", "roundCounts"].some((name) => value(name) === "on") ||
-    value("reconLoss") === "mse";
-  const isTraining = job.value?.verb === "Training";
-  const isTrained = model?.origin === "trained here" && !isTraining;
-  const start = (event: Event): void => {
-    event.preventDefault();
-    void train(request(reference));
-  };
   return (
     <div class="columns-2 train">
       <section class="card" aria-labelledby="train-title">
         <h2 id="train-title">Train a reference</h2>
         <fieldset class="bare" disabled={job.value !== null}>
           <DataCard file={reference} role="reference" />
-          <form onSubmit={start}>
-            <details class="more">
-              <summary>Options of the model</summary>
-              <OptionFields options={modelOptions} />
-              <Choices />
-            </details>
-            <details class="more">
-              <summary>Options of the training</summary>
-              <OptionFields options={trainingOptions} />
-              <Switches />
-            </details>
-            <p class="hint">Empty fields take the defaults, which suit most data.</p>
-            <button class="primary" disabled={job.value !== null || !hasConditions || !hasCounts}>
-              Train on {count(reference.info.inspection.cells)} cells
-            </button>
-            {!hasCounts && (
-              <p class="hint">
-                No place holds raw counts: choose "Recover counts" or "Round fractional counts" in the
-                options, or open a file with counts.
-              </p>
-            )}
-            {!hasConditions && (
-              <p class="hint">
-                Choose the column of samples or batches, or name the sample that all cells are of.
-              </p>
-            )}
-          </form>
+          <TrainForm reference={reference} />
         </fieldset>
       </section>
-      <section class="card live" aria-labelledby="live-title">
-        <h2 id="live-title">
-          {isTraining ? "Training" : isTrained ? "The trained model" : "Training progress"}
-        </h2>
-        {isTraining ? (
-          <Live />
-        ) : isTrained ? (
-          <>
-            <ModelCard model={model} />
-            <p class="row">
-              <button class="primary" disabled={!work.value.query} onClick={() => (step.value = "map")}>
-                Map the query
-              </button>
-              <button onClick={saveTrained}>Save the model</button>
-            </p>
-          </>
-        ) : (
-          <p class="empty">
-            Losses by epoch, cells per second and the time left. A training can be paused and continued, or
-            ended early with what it has learnt.
-          </p>
-        )}
-      </section>
+      <Outcome />
     </div>
+  );
+}
+
+function TrainForm({ reference }: { readonly reference: DataFile }) {
+  const { cells, counts } = reference.info.inspection;
+  const hasConditions = referenceConditions(reference).conditionKeys.length > 0;
+  const hasCounts =
+    counts !== null ||
+    ["recoverCounts", "roundCounts"].some((name) => value(name) === "on") ||
+    value("reconLoss") === "mse";
+  const start = (event: Event): void => {
+    event.preventDefault();
+    void train(request(reference));
+  };
+  return (
+    <form onSubmit={start}>
+      <details class="more">
+        <summary>Options of the model</summary>
+        <OptionFields options={modelOptions} />
+        <Choices />
+      </details>
+      <details class="more">
+        <summary>Options of the training</summary>
+        <OptionFields options={trainingOptions} />
+        <Switches />
+      </details>
+      <p class="hint">Empty fields take the defaults, which suit most data.</p>
+      <button class="primary" disabled={job.value !== null || !hasConditions || !hasCounts}>
+        Train on {count(cells)} cells
+      </button>
+      {!hasCounts && (
+        <p class="hint">
+          No place holds raw counts: choose "Recover counts" or "Round fractional counts" in the options, or
+          open a file with counts.
+        </p>
+      )}
+      {!hasConditions && (
+        <p class="hint">Choose the column of samples or batches, or name the sample that all cells are of.</p>
+      )}
+    </form>
+  );
+}
+
+/** The run while it lasts, then its model. */
+function Outcome() {
+  const { model, query } = work.value;
+  const isTraining = job.value?.verb === "Training";
+  const trained = model?.origin === "trained here" && !isTraining ? model : null;
+  return (
+    <section class="card live" aria-labelledby="live-title">
+      <h2 id="live-title">{isTraining ? "Training" : trained ? "The trained model" : "Training progress"}</h2>
+      {isTraining && <Live />}
+      {trained && (
+        <>
+          <ModelCard model={trained} />
+          <p class="row">
+            <button class="primary" disabled={!query} onClick={() => (step.value = "map")}>
+              Map the query
+            </button>
+            <button onClick={saveTrained}>Save the model</button>
+          </p>
+        </>
+      )}
+      {!isTraining && !trained && (
+        <p class="empty">
+          Losses by epoch, cells per second and the time left. A training can be paused and continued, or
+          ended early with what it has learnt.
+        </p>
+      )}
+    </section>
   );
 }
 

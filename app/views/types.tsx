@@ -2,11 +2,11 @@
 // user's own labels beside them.
 import { labelCounts, renameAnnotation, renameLabel } from "../annotation.js";
 import { coloringBy } from "../coloring.js";
-import type { MappingResult } from "../protocol.js";
+import type { LevelResult, MappingResult } from "../protocol.js";
 import { cellsWhere, select, visible } from "../selecting.js";
 import { unknown, work } from "../state.js";
 import { count, percent } from "../text.js";
-import { DataTable } from "./data-table.js";
+import { DataTable, type TableColumn } from "./data-table.js";
 import { PlotView } from "./plot-view.js";
 
 interface TypeRow {
@@ -21,7 +21,6 @@ export function TypesPanel({ result }: { readonly result: MappingResult }) {
   const { view, annotation } = work.value;
   const level = result.levels[view.level];
   if (!level) return <p class="empty">This model has no cell types.</p>;
-  const rows = typeRows(result, view.level, unknown.value[view.level]!, visible.value);
   return (
     <>
       <section aria-labelledby="types-title">
@@ -35,45 +34,10 @@ export function TypesPanel({ result }: { readonly result: MappingResult }) {
         <DataTable
           caption={`Cell types of ${level.key}`}
           file={`types-${level.key}`}
-          rows={rows}
+          rows={typeRows(result, view.level, unknown.value[view.level]!, visible.value)}
           keyOf={({ type }) => type}
           most={20}
-          columns={[
-            {
-              name: "type",
-              value: ({ type }) => type,
-              show: ({ type }) => (
-                <button
-                  class="quiet link plain-link"
-                  title={`Select the cells that are called ${type}`}
-                  onClick={() =>
-                    select(cellsWhere(level.predicted, level.types.indexOf(type)), `called ${type}`)
-                  }
-                >
-                  {type}
-                </button>
-              ),
-            },
-            { name: "cells", hint: "called so, unknown ones included", value: ({ cells }) => cells },
-            {
-              name: "unknown",
-              hint: "of these cells",
-              value: ({ unknownCells }) => unknownCells,
-              show: ({ unknownCells, cells }) =>
-                `${count(unknownCells)} (${percent(unknownCells / Math.max(1, cells), 0)})`,
-            },
-            {
-              name: "median prob.",
-              hint: "median probability of the label",
-              value: ({ probability }) => probability,
-              show: ({ probability }) => (probability === null ? "–" : probability.toFixed(2)),
-            },
-            {
-              name: "reference",
-              hint: "cells of the reference that the model carries",
-              value: ({ reference }) => reference,
-            },
-          ]}
+          columns={typeColumns(level)}
         />
       </section>
       <Composition result={result} />
@@ -81,6 +45,41 @@ export function TypesPanel({ result }: { readonly result: MappingResult }) {
     </>
   );
 }
+
+const typeColumns = ({ predicted, types }: LevelResult): readonly TableColumn<TypeRow>[] => [
+  {
+    name: "type",
+    value: ({ type }) => type,
+    show: ({ type }) => (
+      <button
+        class="quiet link plain-link"
+        title={`Select the cells that are called ${type}`}
+        onClick={() => select(cellsWhere(predicted, types.indexOf(type)), `called ${type}`)}
+      >
+        {type}
+      </button>
+    ),
+  },
+  { name: "cells", hint: "called so, unknown ones included", value: ({ cells }) => cells },
+  {
+    name: "unknown",
+    hint: "of these cells",
+    value: ({ unknownCells }) => unknownCells,
+    show: ({ unknownCells, cells }) =>
+      `${count(unknownCells)} (${percent(unknownCells / Math.max(1, cells), 0)})`,
+  },
+  {
+    name: "median prob.",
+    hint: "median probability of the label",
+    value: ({ probability }) => probability,
+    show: ({ probability }) => (probability === null ? "–" : probability.toFixed(2)),
+  },
+  {
+    name: "reference",
+    hint: "cells of the reference that the model carries",
+    value: ({ reference }) => reference,
+  },
+];
 
 function typeRows(
   { levels, reference }: MappingResult,

@@ -7,6 +7,7 @@ import type { MappingResult, MarkerRow } from "../protocol.js";
 import { cellsWhere, clearSelection, select } from "../selecting.js";
 import { unknown, work } from "../state.js";
 import { count, percent } from "../text.js";
+import { CopyCommand } from "./copy-command.js";
 import { GeneLink, MarkerLine, MarkerTable } from "./marker-list.js";
 import { AddToModel } from "./selection.js";
 
@@ -45,6 +46,7 @@ export function UnknownPanel({ result }: { readonly result: MappingResult }) {
           </ul>
         </>
       )}
+      {markers && <CopyCommand id="cluster-markers" />}
       <p class="row">
         {result.clusters && (
           <button

@@ -1,5 +1,5 @@
 // Looking into files: what an AnnData file holds, a model in short, columns, genes.
-import { inspect, readExpression, type Column, type Note, type ScPoli } from "scpoli";
+import { inspect, readExpression, type Note } from "scpoli";
 import { transfer } from "comlink";
 import type {
   CellColumn,
@@ -12,7 +12,9 @@ import type {
   SampleMeans,
 } from "../protocol.js";
 import { meansBySample } from "../means.js";
+import { asGroups, plainColumn } from "./columns.js";
 import { openData, openModel, topName } from "./disk.js";
+import { modelInfo } from "./result.js";
 
 export async function inspectFiles(files: readonly LocalFile[]): Promise<DataInfo> {
   const data = await openData(files);
@@ -45,23 +47,6 @@ export async function loadModelFiles(
       isPython ? "scarches" : "scpoli",
     ),
     notes,
-  };
-}
-
-export function modelInfo(
-  model: ScPoli,
-  name: string,
-  files: readonly LocalFile[],
-  origin: ModelInfo["origin"],
-): ModelInfo {
-  const { genes, history } = model.content;
-  return {
-    name,
-    files,
-    origin,
-    summary: model.summary(),
-    genes,
-    history,
   };
 }
 
@@ -159,32 +144,4 @@ export async function readGeneMeans(
   } finally {
     data.close();
   }
-}
-
-/** A column as conditions; numbers are named as the library names them. */
-export function asGroups(column: CellColumn): Extract<CellColumn, { kind: "groups" }> {
-  if (column.kind === "groups") return column;
-  const distinct = [...new Set(column.values)].sort((a, b) => a - b);
-  const codeOf = new Map(distinct.map((value, code) => [value, code]));
-  return {
-    kind: "groups",
-    codes: Int32Array.from(column.values, (value) => codeOf.get(value)!),
-    names: distinct.map(String),
-  };
-}
-
-/** A column as the page takes it: numbers, or codes into names in their order. */
-export function plainColumn(column: Column): CellColumn {
-  if (column.kind === "number") return { kind: "numbers", values: Float32Array.from(column.values) };
-  if (column.kind === "categorical") return { kind: "groups", codes: column.codes, names: column.categories };
-  const text = column.values.map((value) =>
-    value === null ? null : typeof value === "boolean" ? (value ? "True" : "False") : value,
-  );
-  const names = [...new Set(text.filter((value) => value !== null))].sort();
-  const codeOf = new Map(names.map((name, code) => [name, code]));
-  return {
-    kind: "groups",
-    codes: Int32Array.from(text, (value) => (value === null ? -1 : codeOf.get(value)!)),
-    names,
-  };
 }

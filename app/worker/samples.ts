@@ -1,7 +1,8 @@
 // The view of samples: the library's analysis of the condition embeddings, in the form that the page draws.
-import { projectedCovariance, type SampleAnalysis, type ScPoli } from "scpoli";
-import type { Listener, LocalFile, SampleAnalysisResult, SampleMap } from "../protocol.js";
+import type { SampleAnalysis } from "scpoli";
+import type { Listener, LocalFile, SampleAnalysisResult } from "../protocol.js";
 import { openData, openModel } from "./disk.js";
+import { sampleMap } from "./sample-map.js";
 
 export interface SampleRequest {
   readonly modelFiles: readonly LocalFile[];
@@ -45,29 +46,6 @@ export async function analyseSamples(
   } finally {
     data?.close();
   }
-}
-
-/** Where the samples of a model lie; nothing where its conditions are one-hot. */
-export async function sampleMaps(model: ScPoli): Promise<SampleMap[]> {
-  return model.content.conditionEncoding === "one-hot" ? [] : (await model.samples()).map(sampleMap);
-}
-
-function sampleMap({
-  samples: { key, names, isReference },
-  components: { scores, loadings, varianceRatio },
-  uncertainty,
-}: SampleAnalysis): SampleMap {
-  return {
-    key,
-    names,
-    isReference,
-    scores: Float32Array.from(scores.values),
-    dimensions: scores.columns,
-    variance: Array.from(varianceRatio),
-    spreads: uncertainty?.map(
-      (sample) => sample && Float32Array.from(projectedCovariance(sample, loadings).values),
-    ),
-  };
 }
 
 function topGenes({ genes, components }: SampleAnalysis): SampleAnalysisResult["genes"] {

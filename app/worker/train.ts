@@ -3,7 +3,7 @@
 import { ScPoli, type AnnData, type Progress } from "scpoli";
 import type { Listener, LocalFile, ModelInfo, TrainRequest } from "../protocol.js";
 import { openData, packModel } from "./disk.js";
-import { modelInfo } from "./open.js";
+import { modelInfo } from "./result.js";
 
 interface Run {
   readonly data: AnnData;
