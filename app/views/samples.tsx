@@ -146,6 +146,9 @@ interface Layout {
   readonly labels: readonly (LabelPlace | null)[];
 }
 
+/** Radius that holds 95 % of a normal distribution in two dimensions, in standard deviations. */
+const ellipseReach = Math.sqrt(5.991);
+
 function layoutOf(
   samples: SampleMap,
   components: readonly [number, number],
@@ -155,9 +158,14 @@ function layoutOf(
   const { names, scores, dimensions, variance } = samples;
   const axisOf = (component: number, from: number, to: number) => {
     const values = names.map((_, sample) => scores[sample * dimensions + component] ?? 0);
+    // the axes hold the ellipses whole
+    const ends = values.flatMap((value, sample) => {
+      const variance = spreadOf(samples, sample, [component, component])?.xx ?? 0;
+      return [value - ellipseReach * Math.sqrt(variance), value + ellipseReach * Math.sqrt(variance)];
+    });
     const share = variance[component];
     const name = `PC${component + 1}${share === undefined ? "" : `, ${percent(share, 0)} of the variance`}`;
-    return { values, axis: { ...scaled(values, from, to), name } };
+    return { values, axis: { ...scaled(ends, from, to), name } };
   };
   const across = axisOf(components[0], margin.left, width - margin.right);
   const up = axisOf(components[1], height - margin.bottom, margin.top);
@@ -281,6 +289,15 @@ function SampleMarks({
   return (
     <>
       {samples.names.map((name, sample) => (
+        <SampleSpread
+          key={name}
+          at={points[sample]!}
+          ellipse={ellipses[sample]}
+          fill={fills[sample]}
+          isFaded={shares !== null && !(shares[sample]! > 0)}
+        />
+      ))}
+      {samples.names.map((name, sample) => (
         <SampleMark
           key={name}
           samples={samples}
@@ -289,11 +306,34 @@ function SampleMarks({
           at={points[sample]!}
           share={shares && (shares[sample] ?? 0)}
           fill={fills[sample]}
-          ellipse={ellipses[sample]}
           label={labels[sample] ?? null}
         />
       ))}
     </>
+  );
+}
+
+/** Where a sample's positions with other cells would be; below all samples and names. */
+function SampleSpread({
+  at,
+  ellipse,
+  fill,
+  isFaded,
+}: {
+  readonly at: Point;
+  readonly ellipse: Ellipse | undefined;
+  readonly fill: string | undefined;
+  readonly isFaded: boolean;
+}) {
+  if (!ellipse) return null;
+  return (
+    <ellipse
+      class={isFaded ? "spread faded" : "spread"}
+      rx={ellipse.rx}
+      ry={ellipse.ry}
+      transform={`translate(${at[0]},${at[1]}) ${ellipse.transform}`}
+      style={fill === undefined ? undefined : { fill, stroke: fill }}
+    />
   );
 }
 
@@ -305,7 +345,6 @@ function SampleMark({
   at,
   share,
   fill,
-  ellipse,
   label,
 }: {
   readonly samples: SampleMap;
@@ -315,8 +354,6 @@ function SampleMark({
   /** share of its cells that are selected; null: none are */
   readonly share: number | null;
   readonly fill: string | undefined;
-  /** where its positions with other cells would be */
-  readonly ellipse: Ellipse | null | undefined;
   readonly label: LabelPlace | null;
 }) {
   const name = samples.names[sample]!;
@@ -341,7 +378,6 @@ function SampleMark({
           (isQuery ? `, ${count(cellsOf(condition, name))} cells here` : "") +
           (share !== null && isQuery ? `, ${percent(share)} of them selected` : "")}
       </title>
-      {ellipse && <ellipse {...ellipse} style={fill === undefined ? undefined : { fill, stroke: fill }} />}
       <circle r={isQuery ? 5.5 : 4} style={fill === undefined ? undefined : { fill }} />
       {label && (
         <text x={label.dx} y={label.dy} text-anchor={label.anchor} aria-hidden="true">
