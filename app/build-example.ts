@@ -25,6 +25,7 @@ async function infoOf(cells: AnnData): Promise<DataInfo> {
     format: cells.format,
     inspection: await inspect(cells, (note) => void notes.push(note)),
     notes,
+    embeddings: cells.obsmKeys,
   };
 }
 

@@ -11,6 +11,7 @@ import {
   columns,
   dismissErrors,
   dismissOld,
+  embeddings,
   emptyView,
   expressions,
   isUnsaved,
@@ -70,8 +71,10 @@ export async function openCells(files: readonly LocalFile[], role: "query" | "re
       ? { query: file, result: null, request: {}, annotation: null, view: emptyView }
       : { reference: file },
   );
-  if (role === "query") columns.value = expressions.value = new Map();
-  else referenceMeans.value = new Map();
+  if (role === "query") {
+    columns.value = expressions.value = new Map();
+    embeddings.value = new Map();
+  } else referenceMeans.value = new Map();
   const { cells, genes } = info.inspection;
   announcement.value = `${info.name}: ${count(cells)} cells, ${count(genes)} genes.`;
   if (role === "query") await lookAtCoverage();

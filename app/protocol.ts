@@ -33,6 +33,8 @@ export interface DataInfo {
   readonly format: "h5ad" | "zarr" | "10x" | "modality";
   readonly inspection: Inspection;
   readonly notes: readonly Note[];
+  /** keys of obsm; missing in sessions saved by earlier versions */
+  readonly embeddings?: readonly string[];
 }
 
 /** A column of obs: codes into names (-1 where missing), or numbers (NaN where missing). */

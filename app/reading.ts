@@ -5,6 +5,7 @@ import type { CellColumn, LocalFile } from "./protocol.js";
 import {
   changeView,
   columns,
+  embeddings,
   expressions,
   referenceMeans,
   work,
@@ -51,6 +52,20 @@ export async function readGenes(names: readonly string[]): Promise<boolean> {
       ...missing.map((name, i) => [name, values[i]!] as const),
     ]);
     for (const name of missing) await readReferenceMeans(name);
+    isRead = true;
+  });
+  return isRead;
+}
+
+/** Reads an embedding of the query's file. @returns whether it is there */
+export async function readEmbedding(name: string): Promise<boolean> {
+  if (embeddings.value.has(name)) return true;
+  let isRead = false;
+  await guarded(`${name} could not be read`, async () => {
+    const positions = await withFiles(work.value.query, (files) =>
+      runJob(({ jobs }) => jobs.readEmbedding(files, name)),
+    );
+    embeddings.value = new Map([...embeddings.value, [name, positions]]);
     isRead = true;
   });
   return isRead;

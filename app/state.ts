@@ -87,6 +87,8 @@ export interface View {
   readonly filters: readonly Filter[];
   /** genes that are looked at side by side */
   readonly genes: readonly string[];
+  /** key of obsm in the query's file that is drawn as a second map; null: none */
+  readonly secondMap: string | null;
   readonly showPrototypes: boolean;
   readonly showLabels: boolean;
 }
@@ -129,6 +131,7 @@ export const emptyView: View = {
   reference: "grey",
   filters: [],
   genes: [],
+  secondMap: null,
   showPrototypes: true,
   showLabels: true,
 };
@@ -152,6 +155,8 @@ export const announcement = signal("");
 /** Columns and genes of the query that have been read. */
 export const columns = signal<ReadonlyMap<string, CellColumn>>(new Map());
 export const expressions = signal<ReadonlyMap<string, Float32Array>>(new Map());
+/** By key of obsm, (N, 2) positions of the query's cells that have been read. */
+export const embeddings = signal<ReadonlyMap<string, Float32Array>>(new Map());
 /** By gene, the mean expression in the reference's samples where its cells are open. */
 export const referenceMeans = signal<ReadonlyMap<string, SampleMeans>>(new Map());
 /** Whether there are results that no file holds yet. */
@@ -222,6 +227,7 @@ export function replaceWork(next: Work): void {
   work.value = next;
   columns.value = new Map();
   expressions.value = new Map();
+  embeddings.value = new Map();
   referenceMeans.value = new Map();
 }
 

@@ -471,6 +471,45 @@ describe("the example, mapped", async () => {
     await third.page.context().close();
   });
 
+  test("an embedding of the file is a second map, whose selections are those of both", async () => {
+    const other = await TestPage.open(browser, url);
+    await other.page.setViewportSize({ width: 1440, height: 900 });
+    await choose(other.page, "model", /a zip file/, join(root, "data", "models", "demo-blood-1.zip"));
+    await choose(other.page, "query", /a file/, file);
+    await other.page.getByRole("button", { name: /^Map 720 cells onto/ }).click();
+    await fill(other.page, "Options of the mapping", {});
+    await other.page.getByLabel(/Learn an embedding for each new sample/).uncheck();
+    await other.page.getByRole("button", { name: "Map the cells" }).click();
+    await other.page.locator(".explore").waitFor({ timeout: 120_000 });
+    await isIdle(other.page);
+    await other.page.getByLabel("Second map").selectOption("X_umap_scpoli");
+    const map = other.page.locator(".second-map .plot-place");
+    await map.locator("svg.draws").waitFor();
+    await draw(other.page, map, whole);
+    await other.page.getByText("720 cells selected").waitFor();
+    await draw(other.page, map, [
+      [0.01, 0.01],
+      [0.5, 0.01],
+      [0.5, 0.99],
+      [0.01, 0.99],
+      [0.01, 0.02],
+    ]);
+    const text = await other.page.locator(".selection h3").innerText();
+    const embedded = await AnnData.open(file);
+    const { values } = await embedded.obsm("X_umap_scpoli");
+    embedded.close();
+    const xs = Array.from({ length: 720 }, (_, cell) => Number(values[2 * cell]));
+    const middle = (Math.min(...xs) + Math.max(...xs)) / 2;
+    const left = xs.filter((x) => x < middle).length;
+    assert.ok(
+      Math.abs(Number(/^(\d+) cells/.exec(text)![1]) - left) <= 3,
+      `${text}; ${left} are left of the middle`,
+    );
+    await look(other.page, "30-second-map");
+    assert.deepEqual([other.errors, other.foreign], [[], []]);
+    await other.page.context().close();
+  });
+
   test("on a phone, a tap shows the selected cell", async () => {
     await page.setViewportSize({ width: 390, height: 844 });
     await step(page, "Explore").click();

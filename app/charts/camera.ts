@@ -16,6 +16,7 @@ export function fittingCamera(sets: readonly Float32Array[], width: number, heig
   let [left, right, low, high] = [Infinity, -Infinity, Infinity, -Infinity];
   for (const positions of sets)
     for (let i = 0; i < positions.length; i += 2) {
+      if (!Number.isFinite(positions[i]! + positions[i + 1]!)) continue;
       left = Math.min(left, positions[i]!);
       right = Math.max(right, positions[i]!);
       low = Math.min(low, positions[i + 1]!);

@@ -3,26 +3,20 @@
 import { useSignal } from "@preact/signals";
 import { toPixels, type Camera } from "../charts/camera.js";
 import { pointsInside } from "../charts/polygon.js";
-import type { MappingResult } from "../protocol.js";
 import { modeOf, select } from "../selecting.js";
 
 type Point = readonly [x: number, y: number];
 
 interface LassoProps {
-  readonly result: MappingResult;
+  /** (N, 2) positions of the cells */
+  readonly positions: Float32Array;
   readonly tool: "lasso" | "box";
   readonly camera: Camera;
   readonly size: { readonly width: number; readonly height: number };
-  readonly onWheel: (event: WheelEvent) => void;
+  readonly onWheel?: (event: WheelEvent) => void;
 }
 
-export function LassoOverlay({
-  result: { positions, cells },
-  tool,
-  camera,
-  size: { width, height },
-  onWheel,
-}: LassoProps) {
+export function LassoOverlay({ positions, tool, camera, size: { width, height }, onWheel }: LassoProps) {
   const line = useSignal<readonly Point[]>([]);
   const at = (event: PointerEvent): Point => {
     const box = (event.currentTarget as Element).getBoundingClientRect();
@@ -37,7 +31,7 @@ export function LassoOverlay({
       const place = (cell: number): Point =>
         toPixels(camera, width, height, positions[2 * cell]!, positions[2 * cell + 1]!);
       select(
-        pointsInside(corners(), cells, place),
+        pointsInside(corners(), positions.length / 2, place),
         tool === "lasso" ? "in a lasso" : "in a box",
         modeOf(event),
       );
@@ -51,7 +45,7 @@ export function LassoOverlay({
       height={height}
       aria-hidden="true"
       // while a line is drawn the picture stays as it is
-      onWheel={(event) => line.value.length === 0 && onWheel(event)}
+      onWheel={(event) => line.value.length === 0 && onWheel?.(event)}
       onPointerDown={(event) => {
         event.preventDefault();
         event.currentTarget.setPointerCapture(event.pointerId);

@@ -16,6 +16,7 @@ import { LassoOverlay } from "./cell-lasso.js";
 import { CellLabels } from "./cell-labels.js";
 import { CellTooltip } from "./cell-tooltip.js";
 import { SavePicture } from "./save-picture.js";
+import { SecondMap } from "./second-map.js";
 
 export type Tool = "move" | "lasso" | "box";
 export const tool = signal<Tool>("move");
@@ -64,6 +65,13 @@ export function CellsView({ result }: { readonly result: MappingResult }) {
         <canvas aria-hidden="true" />
         {failure ? <p class="empty">{failure}</p> : <Overlays result={result} onWheel={wheel} />}
       </div>
+      {work.value.view.secondMap !== null && (
+        <SecondMap
+          result={result}
+          name={work.value.view.secondMap}
+          shape={tool.value === "box" ? "box" : "lasso"}
+        />
+      )}
     </section>
   );
 }
@@ -81,7 +89,7 @@ function Overlays({
       <CellLabels result={result} camera={camera.value} size={size.value} />
       {tool.value !== "move" && (
         <LassoOverlay
-          result={result}
+          positions={result.positions}
           tool={tool.value}
           camera={camera.value}
           size={size.value}

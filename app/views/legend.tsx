@@ -12,6 +12,7 @@ import { ColourOptions } from "./colour-options.js";
 import { Checkbox } from "./controls.js";
 import { FilterPanel } from "./filters.js";
 import { GeneField } from "./gene-field.js";
+import { SecondMapChoice } from "./second-map.js";
 
 export function Legend({ result }: { readonly result: MappingResult }) {
   const shown = coloring.value;
@@ -83,6 +84,7 @@ function ShownParts({ hasReference }: { readonly hasReference: boolean }) {
       {view.reference === "coloured" && shown && !shown.groups?.reference && (
         <p class="hint">The model does not hold this for the reference's cells: they stay grey.</p>
       )}
+      <SecondMapChoice />
       <Checkbox
         checked={view.showPrototypes}
         onChange={(showPrototypes) => changeView("show prototypes", { showPrototypes })}

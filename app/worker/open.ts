@@ -14,6 +14,7 @@ import type {
 import { meansBySample } from "../means.js";
 import { asGroups, plainColumn } from "./columns.js";
 import { openData, openModel, topName } from "./disk.js";
+import { JobError } from "./errors.js";
 import { modelInfo } from "./result.js";
 
 export async function inspectFiles(files: readonly LocalFile[]): Promise<DataInfo> {
@@ -27,6 +28,7 @@ export async function inspectFiles(files: readonly LocalFile[]): Promise<DataInf
       format: data.format,
       inspection,
       notes,
+      embeddings: data.obsmKeys,
     };
   } finally {
     data.close();
@@ -77,6 +79,21 @@ export async function readCellNames(files: readonly LocalFile[]): Promise<readon
   const data = await openData(files);
   try {
     return await data.obs.index();
+  } finally {
+    data.close();
+  }
+}
+
+/** (N, 2) first two columns of an entry of obsm. */
+export async function readEmbedding(files: readonly LocalFile[], name: string): Promise<Float32Array> {
+  const data = await openData(files);
+  try {
+    const { values, rows, columns } = await data.obsm(name);
+    if (columns < 2) throw new JobError("format", `obsm['${name}'] has one column; a map needs two.`);
+    const positions = Float32Array.from({ length: 2 * rows }, (_, i) =>
+      Number(values[(i >> 1) * columns + (i & 1)]),
+    );
+    return transfer(positions, [positions.buffer]);
   } finally {
     data.close();
   }
