@@ -329,6 +329,8 @@ describe("the whole flow on the built-in example", async () => {
     await again.page.getByRole("button", { name: "See an example, mapped" }).waitFor();
     await choose(again.page, "query", /a file/, session);
     await again.page.locator(".legend .group", { hasText: "Something new" }).waitFor();
+    // it opens at the panel that was shown last
+    await again.page.getByRole("tab", { name: "Overview" }).click();
     assert.match(await again.page.locator(".verdict").innerText(), /Genes of the model in the query/);
     assert.deepEqual([again.errors, again.foreign], [[], []]);
   });

@@ -97,6 +97,8 @@ export interface Legend {
 }
 
 const legendRow = 18;
+/** Up to this many entries of a legend are written whole, as far as the legend is wide. */
+const fewEntries = 4;
 
 /** A legend in rows below a plot. */
 export function groupLegend(
@@ -105,7 +107,8 @@ export function groupLegend(
   width: number,
   top: number,
 ): Legend {
-  const most = 34;
+  // few entries have a row each where they need it
+  const most = entries.length <= fewEntries ? Math.max(34, Math.floor((width - 30) / widthOf("m"))) : 34;
   const column = Math.min(
     width,
     Math.max(90, 30 + Math.max(...entries.map(({ name }) => widthOf(name.slice(0, most))))),
