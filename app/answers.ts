@@ -8,8 +8,11 @@ import { runJob } from "./jobs.js";
 import type {
   CellQuality,
   MappingResult,
+  GeneSetRow,
+  LocalFile,
   MarkerRequest,
   MarkerRow,
+  MarkersFound,
   SampleAnalysisResult,
 } from "./protocol.js";
 import { withFiles } from "./reading.js";
@@ -24,6 +27,8 @@ export interface MarkerAnswer {
   readonly title: string;
   readonly codes: ArrayLike<number>;
   readonly rows: readonly MarkerRow[];
+  /** gene sets among the marker genes, where a file of sets is chosen */
+  readonly sets?: readonly GeneSetRow[] | null;
 }
 
 /** Groups of cells that markers can be found of. */
@@ -43,6 +48,9 @@ export const comparison = signal<{
   readonly of: object;
   readonly request: CompareRequest;
   readonly result: Comparison;
+  /** gene sets among the genes, and the name of their file */
+  readonly sets?: readonly GeneSetRow[] | null;
+  readonly setsFile?: string | null;
 } | null>(null);
 
 /** Two selections that are compared; b: all other cells where there is none */
@@ -51,6 +59,9 @@ export const compared = signal<{ readonly a: Selection | null; readonly b: Selec
   b: null,
 });
 export const selectionsCompared = signal<MarkerAnswer | null>(null);
+
+/** A .gmt file of gene sets, tested among marker genes of groups and genes of comparisons */
+export const geneSetFile = signal<LocalFile | null>(null);
 
 /** Scores against labels of the query */
 export const evaluation = signal<{
@@ -96,7 +107,7 @@ export function typeGroups({ levels }: MappingResult, at: number): MarkerGroups 
   );
 }
 
-async function ask(request: MarkerRequest): Promise<readonly MarkerRow[]> {
+async function ask(request: MarkerRequest): Promise<MarkersFound> {
   return withFiles(work.value.query, (files) =>
     working("Finding marker genes", ({ jobs, listener }) => jobs.markerGenes(files, request, listener)),
   );
@@ -104,7 +115,8 @@ async function ask(request: MarkerRequest): Promise<readonly MarkerRow[]> {
 
 export async function findGroupMarkers({ title, codes, names }: MarkerGroups): Promise<void> {
   await guarded("Marker genes could not be found", async () => {
-    groupMarkers.value = { title, codes, rows: await ask({ codes, names, top: shownMarkers }) };
+    const found = await ask({ codes, names, top: shownMarkers, geneSets: geneSetFile.value });
+    groupMarkers.value = { title, codes, ...found };
   });
 }
 
@@ -122,7 +134,7 @@ export async function findClusterMarkers(result: MappingResult): Promise<void> {
   clustersAsked = groups.codes;
   const { title, codes, names } = groups;
   await guarded("Marker genes of the clusters could not be found", async () => {
-    const rows = await runJob(({ jobs, listener }) =>
+    const { rows } = await runJob(({ jobs, listener }) =>
       jobs.markerGenes(query.files, { codes, names, top: shownMarkers }, listener),
     );
     clusterMarkers.value = { title, codes, rows };
@@ -135,7 +147,7 @@ export async function findSelectionMarkers(cells: Uint32Array, how: string): Pro
   await guarded("Marker genes could not be found", async () => {
     const codes = new Int32Array(result.cells).fill(-1);
     for (const cell of cells) codes[cell] = 0;
-    const rows = await ask({ codes, names: ["selection"], top: shownMarkers });
+    const { rows } = await ask({ codes, names: ["selection"], top: shownMarkers });
     selectionMarkers.value = { title: how, codes: cells, rows };
   });
 }
@@ -148,7 +160,7 @@ export async function compareSelections(): Promise<void> {
     const codes = new Int32Array(result.cells).fill(-1);
     for (const cell of b?.cells ?? []) codes[cell] = 1;
     for (const cell of a.cells) codes[cell] = 0;
-    const rows = await ask({
+    const { rows } = await ask({
       codes,
       names: b ? ["A", "B"] : ["A"],
       ...(b && { only: ["A"], against: "B" }),
@@ -161,12 +173,13 @@ export async function compareSelections(): Promise<void> {
 export async function compareGroups(request: CompareRequest): Promise<void> {
   const { result } = work.value;
   if (!result) return;
+  const sets = geneSetFile.value;
   await guarded("The groups could not be compared", async () => {
     const answer = await withFiles(work.value.query, (files) =>
       working("Comparing samples", ({ jobs, listener }) =>
-        jobs.compareGroups(files, currentAdditions(result), request, listener),
+        jobs.compareGroups(files, currentAdditions(result), request, sets, listener),
       ),
     );
-    comparison.value = { of: result, request, result: answer };
+    comparison.value = { of: result, request, ...answer, setsFile: sets?.path ?? null };
   });
 }

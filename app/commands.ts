@@ -5,7 +5,6 @@ import { queryConditions } from "./conditions.js";
 import type { MapRequest, MappingResult, TrainRequest } from "./protocol.js";
 import { work, type DataFile, type Work } from "./state.js";
 import { lastTraining } from "./training-request.js";
-import type { CompareRequest } from "./worker/answers.js";
 import type { MetricsRequest } from "./worker/save.js";
 
 export interface Command {
@@ -172,16 +171,17 @@ function answerCommands(query: DataFile, result: MappingResult): Command[] {
           },
         ]
       : []),
-    ...(comparison.value?.of === result ? [compareCommand(comparison.value.request, outputs)] : []),
+    ...(comparison.value?.of === result ? [compareCommand(comparison.value, outputs)] : []),
     ...(evaluation.value?.of === result ? [evaluateCommand(evaluation.value.request, outputs)] : []),
     ...(analyses.value?.of === result ? [samplesCommand(analyses.value, outputs)] : []),
   ];
 }
 
 function compareCommand(
-  { between: [column, first, second], sampleKey, within, covariates }: CompareRequest,
+  { request: { between, sampleKey, within, covariates }, setsFile }: NonNullable<typeof comparison.value>,
   { stem, mapped }: Outputs,
 ): Command {
+  const [column, first, second] = between;
   return {
     id: "compare",
     what: `Compare ${first} with ${second}`,
@@ -192,6 +192,7 @@ function compareCommand(
         ["--sample-key", sampleKey],
         ["--within", within],
         ...optional("--covariates", commas(covariates)),
+        ...optional("--gene-sets", setsFile ?? undefined),
         ["--tables", `${stem}-${first}-${second}`],
       ],
     ),

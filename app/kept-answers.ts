@@ -7,13 +7,14 @@ import {
   comparison,
   compared,
   evaluation,
+  geneSetFile,
   groupMarkers,
   measuredQuality,
   selectionMarkers,
   selectionsCompared,
   type MarkerAnswer,
 } from "./answers.js";
-import type { CellQuality, TrainRequest } from "./protocol.js";
+import type { CellQuality, LocalFile, TrainRequest } from "./protocol.js";
 import { tab, work, type Selection, type Tab } from "./state.js";
 import { lastTraining } from "./training-request.js";
 
@@ -31,6 +32,7 @@ export interface KeptAnswers {
   readonly comparison: WithoutSubject<typeof comparison.value>;
   readonly evaluation: WithoutSubject<typeof evaluation.value>;
   readonly analyses: WithoutSubject<typeof analyses.value>;
+  readonly geneSetFile: LocalFile | null;
   readonly quality: CellQuality | null;
   readonly training: { readonly file: string; readonly request: TrainRequest } | null;
 }
@@ -46,6 +48,7 @@ export const answerSignals = [
   comparison,
   evaluation,
   analyses,
+  geneSetFile,
   measuredQuality,
   lastTraining,
 ] as const;
@@ -70,6 +73,7 @@ export function keptAnswers(): KeptAnswers {
     comparison: about(comparison.value),
     evaluation: about(evaluation.value),
     analyses: about(analyses.value),
+    geneSetFile: geneSetFile.value,
     quality:
       measuredQuality.value && measuredQuality.value.of === query?.files
         ? measuredQuality.value.quality
@@ -94,6 +98,7 @@ export function restoreAnswers(kept: Partial<KeptAnswers> | undefined): void {
   comparison.value = about(kept?.comparison);
   evaluation.value = about(kept?.evaluation);
   analyses.value = about(kept?.analyses);
+  geneSetFile.value = kept?.geneSetFile ?? null;
   measuredQuality.value = kept?.quality && query ? { of: query.files, quality: kept.quality } : null;
   lastTraining.value = kept?.training ?? null;
 }

@@ -6,6 +6,7 @@ import type {
   EpochLosses,
   ErrorKind,
   GeneAnalysis,
+  GeneSetEnrichment,
   Inspection,
   MapOptions,
   MappingSummary,
@@ -122,6 +123,20 @@ export interface MarkerRow {
   readonly specificity: number;
 }
 
+/** A gene set with more of a group's genes in it than by chance, or fewer. */
+export interface GeneSetRow extends GeneSetEnrichment {
+  /** group of cells, or type within which groups of samples are compared */
+  readonly group: string;
+  /** of the genes of a comparison; null: marker genes, which are higher */
+  readonly direction: "up" | "down" | null;
+}
+
+/** Marker genes, and gene sets among them where a file of sets was given. */
+export interface MarkersFound {
+  readonly rows: readonly MarkerRow[];
+  readonly sets: readonly GeneSetRow[] | null;
+}
+
 /** Groups of cells whose marker genes are wanted. */
 export interface MarkerRequest {
   /** (N) group of each cell, -1 for none */
@@ -132,6 +147,8 @@ export interface MarkerRequest {
   readonly against?: string;
   /** genes per group */
   readonly top: number;
+  /** a .gmt file of gene sets to test among the marker genes */
+  readonly geneSets?: LocalFile | null;
 }
 
 export interface PrototypePlace {

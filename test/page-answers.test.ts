@@ -1,12 +1,21 @@
 // Results of the page for the example: verdict, markers of unknown clusters, comparison of groups, filters,
 // labels by hand; nothing is lost on reload. Numbers equal those of the library and the command line.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Locator } from "playwright-core";
-import { AnnData, cellQuality, compareSamples, findMarkers, markerTable, ScPoli } from "../dist/index.js";
+import {
+  AnnData,
+  cellQuality,
+  compareSamples,
+  findMarkers,
+  markerGeneSets,
+  markerTable,
+  readGeneSets,
+  ScPoli,
+} from "../dist/index.js";
 import { factorize } from "../dist/data/labels.js";
 import { TestPage } from "./browser.ts";
 import { scpoli, temporaryFolder } from "./command.ts";
@@ -284,6 +293,38 @@ describe("the example, mapped", async () => {
     await page.getByRole("button", { name: "Find marker genes of each group" }).click();
     await page.getByRole("group", { name: /^Marker genes of/ }).waitFor({ timeout: 60_000 });
     await isIdle(page);
+    const sets = join(folder, "sets.gmt");
+    writeFileSync(
+      sets,
+      "B cells\tmarkers\tCD79A\tMS4A1\tCD74\nMonocytes\tmarkers\tCST3\tLYZ\tS100A8\tS100A9\n",
+    );
+    const [chooser] = await Promise.all([
+      page.waitForEvent("filechooser"),
+      page.getByRole("button", { name: "Test gene sets (.gmt)" }).click(),
+    ]);
+    await chooser.setFiles(sets);
+    const group = await page.getByLabel("Marker genes of", { exact: true }).inputValue();
+    const table = page.getByRole("group", { name: `Gene sets among the marker genes of ${group}` });
+    await table.waitFor({ timeout: 60_000 });
+    const mapped = await AnnData.open(file);
+    const typed = await mapped.obs.column("cell_type_pred");
+    const flags = await mapped.obs.column("cell_type_unknown");
+    assert.ok(typed.kind === "categorical" && flags.kind === "boolean");
+    const found = await markerGeneSets(
+      await findMarkers(mapped, {
+        codes: {
+          codes: typed.codes.map((code, cell) => (flags.values[cell] ? typed.categories.length : code)),
+          names: [...typed.categories, "unknown"],
+        },
+      }),
+      await readGeneSets(sets),
+    );
+    mapped.close();
+    assert.deepEqual(
+      await table.locator("tbody td:first-child").allInnerTexts(),
+      found.filter((row) => row["group"] === group).map((row) => row["set"]),
+    );
+    await isIdle(page);
     await look(page, "24-genes");
   });
 
@@ -486,7 +527,7 @@ describe("the example, mapped", async () => {
     const map = other.page.locator(".second-map .plot-place");
     await map.locator("svg.draws").waitFor();
     await draw(other.page, map, whole);
-    await other.page.getByText("720 cells selected").waitFor();
+    await other.page.locator(".selection h3", { hasText: "720 cells selected" }).waitFor();
     await draw(other.page, map, [
       [0.01, 0.01],
       [0.5, 0.01],

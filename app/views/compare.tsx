@@ -10,6 +10,7 @@ import { columns, isBusy, work, type Selection } from "../state.js";
 import { count, counted, percent, pValue } from "../text.js";
 import { CopyCommand } from "./copy-command.js";
 import { DataTable, type TableColumn } from "./data-table.js";
+import { GeneSetField, GeneSetTable } from "./gene-sets.js";
 import { GeneLink, MarkerTable } from "./marker-list.js";
 
 export function ComparePanel({ result }: { readonly result: MappingResult }) {
@@ -84,6 +85,7 @@ function SampleGroups({ result }: { readonly result: MappingResult }) {
       {answer && (
         <>
           <CopyCommand id="compare" />
+          <GeneSetField onChange={() => void compareGroups(answer.request)} />
           <Abundance answer={answer} />
           <TypeGenes answer={answer} />
         </>
@@ -254,7 +256,7 @@ const significantGenes = ({ genes }: TypeAnswer): number =>
   genes.filter(({ adjustedP }) => adjustedP < 0.05).length;
 
 /** Genes that differ between the groups within one of the types. */
-function TypeGenes({ answer: { request, result } }: AnswerProps) {
+function TypeGenes({ answer: { request, result, sets } }: AnswerProps) {
   const [, first, second] = request.between;
   const tested = result.types.filter(({ reason }) => reason === null);
   const leftOut = result.types.filter(({ reason }) => reason !== null);
@@ -288,6 +290,13 @@ function TypeGenes({ answer: { request, result } }: AnswerProps) {
             keyOf={(row) => row.gene}
             columns={geneColumns}
           />
+          {sets && (
+            <GeneSetTable
+              rows={sets.filter((row) => row.group === shown.type)}
+              caption={`Gene sets among the genes of ${shown.type} that differ`}
+              file={`gene-sets-${shown.type}-${first}-${second}`}
+            />
+          )}
         </>
       ) : (
         <p class="hint">No type has enough samples with cells in both groups.</p>

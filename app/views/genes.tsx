@@ -11,6 +11,7 @@ import { visible } from "../selecting.js";
 import { changeView, expressions, isBusy, theme, work, type ColourBy } from "../state.js";
 import { short } from "../text.js";
 import { GeneField } from "./gene-field.js";
+import { GeneSetField, GeneSetTable } from "./gene-sets.js";
 import { addGenes, MarkerTable } from "./marker-list.js";
 import { PlotView } from "./plot-view.js";
 
@@ -243,6 +244,14 @@ function GroupMarkers({ grouping }: { readonly grouping: MarkerGroups | null }) 
           </select>
         )}
       </p>
+      <GeneSetField onChange={() => isOf && void findGroupMarkers(grouping)} />
+      {isOf && answer.sets && (
+        <GeneSetTable
+          rows={answer.sets.filter((row) => row.group === chosen)}
+          caption={`Gene sets among the marker genes of ${chosen}`}
+          file={`gene-sets-${chosen}`}
+        />
+      )}
       {isOf && (
         <MarkerTable
           rows={answer.rows.filter((row) => row.group === chosen)}

@@ -3,13 +3,27 @@
 import {
   AnnData,
   cellQuality,
+  comparisonGeneSets,
   compareSamples,
   findMarkers,
+  markerGeneSets,
   markerTable,
+  readGeneSets,
   type Additions,
   type Comparison,
+  type GeneSet,
+  type GeneSetEnrichment,
 } from "scpoli";
-import type { CellQuality, Listener, LocalFile, MarkerRequest, MarkerRow } from "../protocol.js";
+import { register } from "scpoli/browser";
+import type {
+  CellQuality,
+  GeneSetRow,
+  Listener,
+  LocalFile,
+  MarkerRequest,
+  MarkerRow,
+  MarkersFound,
+} from "../protocol.js";
 import { openData } from "./disk.js";
 import { annotated } from "./save.js";
 
@@ -19,9 +33,9 @@ const markerMemory = 2 ** 28;
 /** The same genes and numbers as `scpoli markers` on the saved file. */
 export async function markerGenes(
   files: readonly LocalFile[],
-  { codes, names, only, against, top }: MarkerRequest,
+  { codes, names, only, against, top, geneSets = null }: MarkerRequest,
   listener: Listener,
-): Promise<readonly MarkerRow[]> {
+): Promise<MarkersFound> {
   const data = await openData(files);
   try {
     const markers = await findMarkers(data, {
@@ -32,10 +46,24 @@ export async function markerGenes(
       onNote: (note) => listener.note(note),
       onProgress: (progress) => listener.progress(progress),
     });
-    return markerTable(markers, { top }) as unknown as MarkerRow[];
+    const sets = geneSets && (await markerGeneSets(markers, await openGeneSets(geneSets)));
+    return {
+      rows: markerTable(markers, { top }) as unknown as MarkerRow[],
+      sets:
+        sets &&
+        (sets as unknown as (GeneSetEnrichment & { readonly group: string })[]).map((row) => ({
+          ...row,
+          direction: null,
+        })),
+    };
   } finally {
     data.close();
   }
+}
+
+async function openGeneSets({ path, file }: LocalFile): Promise<readonly GeneSet[]> {
+  register(file, path);
+  return readGeneSets(path);
 }
 
 export interface CompareRequest {
@@ -45,16 +73,23 @@ export interface CompareRequest {
   readonly covariates: readonly string[];
 }
 
+/** A comparison, and gene sets among its genes where a file of sets was given. */
+export interface ComparisonFound {
+  readonly result: Comparison;
+  readonly sets: readonly GeneSetRow[] | null;
+}
+
 /** The same tests as `scpoli compare` on the saved file. */
 export async function compareGroups(
   files: readonly LocalFile[],
   additions: Additions,
   { between, sampleKey, within, covariates }: CompareRequest,
+  geneSets: LocalFile | null,
   listener: Listener,
-): Promise<Comparison> {
+): Promise<ComparisonFound> {
   const data = await AnnData.open(await annotated(files, additions, "mapped"));
   try {
-    return await compareSamples(data, {
+    const result = await compareSamples(data, {
       between,
       sampleKey,
       within,
@@ -62,6 +97,12 @@ export async function compareGroups(
       onNote: (note) => listener.note(note),
       onProgress: (progress) => listener.progress(progress),
     });
+    const sets = geneSets && (await comparisonGeneSets(result, await openGeneSets(geneSets)));
+    type Row = Omit<GeneSetRow, "group"> & { readonly type: string };
+    return {
+      result,
+      sets: sets && (sets as unknown as Row[]).map(({ type, ...row }) => ({ ...row, group: type })),
+    };
   } finally {
     data.close();
   }
