@@ -1,4 +1,5 @@
-// Labels by hand: free names for cells, beside what the model predicts. Each change can be undone.
+// Manual labels: free-text names for cells, independent of the model's predictions. Each change can be
+// undone.
 import { coloringBy } from "./coloring.js";
 import type { MappingResult } from "./protocol.js";
 import { announcement, change, unknown, work, type Annotation } from "./state.js";
@@ -12,7 +13,7 @@ function current(result: MappingResult): Annotation {
   );
 }
 
-/** Gives cells a label; the empty name takes theirs away. */
+/** Labels cells; an empty name removes their label. */
 export function annotate(cells: Uint32Array, name: string): void {
   const { result } = work.value;
   if (!result) return;
@@ -25,7 +26,7 @@ export function annotate(cells: Uint32Array, name: string): void {
   announcement.value = `${counted(cells.length, "cell")} labelled ${name === "" ? "nothing" : name}.`;
 }
 
-/** Another name for a label; the name of another label joins the two. */
+/** Renames a label; the name of another label merges the two. */
 export function renameLabel(from: string, to: string): void {
   const { annotation } = work.value;
   if (!annotation || to === "" || from === to) return;
@@ -39,7 +40,7 @@ export function renameAnnotation(title: string): void {
     put("rename the annotation", { ...current(result), title: title.trim() });
 }
 
-/** Every cell gets the label that most cells of its cluster were predicted to have; unknown ones count. */
+/** Labels every cell by the most frequent prediction in its cluster, "unknown" included. */
 export function annotateByMajority(): void {
   const { result, view } = work.value;
   const level = result?.levels[view.level];
@@ -49,7 +50,7 @@ export function annotateByMajority(): void {
   result.clusters.codes.forEach((cluster, cell) => {
     votes[cluster]![flags?.[cell] ? level.types.length : level.predicted[cell]!]!++;
   });
-  const winners = votes.map((own) => own.indexOf(Math.max(...own)));
+  const winners = votes.map((counts) => counts.indexOf(Math.max(...counts)));
   put("label clusters by majority", {
     title: work.value.annotation?.title ?? defaultTitle,
     names: [...level.types, "unknown"],
@@ -57,7 +58,7 @@ export function annotateByMajority(): void {
   });
 }
 
-/** Without names that no cell has, and with each name once. */
+/** Stores an annotation without unused and duplicate names. */
 function put(label: string, { title, names, codes }: Annotation): void {
   const used = new Set<string>();
   for (const code of codes) if (code >= 0) used.add(names[code]!);

@@ -1,5 +1,5 @@
-// Answers that a user asked for: marker genes of groups and of selections, and groups of samples compared.
-// The library works them out in a worker; they are kept until what they are about changes.
+// Results that a user asked for: marker genes of groups and of selections, comparisons, metrics, sample
+// analyses. The library computes them in a worker; they are shown until their subject changes.
 import { signal } from "@preact/signals";
 import type { Comparison, Evaluation } from "scpoli";
 import { predictedCodes, unknownName } from "./coloring.js";
@@ -22,7 +22,7 @@ import type { QueryConditions } from "./conditions.js";
 import type { CompareRequest } from "./worker/answers.js";
 import type { MetricsRequest } from "./worker/save.js";
 
-/** Marker genes, and the codes of the cells that they are of. */
+/** Marker genes, and the codes of the groups that they belong to. */
 export interface MarkerAnswer {
   readonly title: string;
   readonly codes: ArrayLike<number>;
@@ -40,7 +40,7 @@ export interface MarkerGroups {
 
 const shownMarkers = 50;
 
-/** Of the groups that were asked for last, and of the clusters. */
+/** Marker genes of the groups requested last, and of the clusters. */
 export const groupMarkers = signal<MarkerAnswer | null>(null);
 export const clusterMarkers = signal<MarkerAnswer | null>(null);
 export const selectionMarkers = signal<MarkerAnswer | null>(null);
@@ -123,8 +123,8 @@ export async function findGroupMarkers({ title, codes, names }: MarkerGroups): P
 let clustersAsked: object | null = null;
 
 /**
- * Marker genes of the clusters, without being asked for, so that they are there when one looks at a cluster.
- * The page goes on meanwhile.
+ * Finds the marker genes of the clusters in the background, so that they are ready when a user opens a
+ * cluster.
  */
 export async function findClusterMarkers(result: MappingResult): Promise<void> {
   const groups = clusterGroups(result);

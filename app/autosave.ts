@@ -1,5 +1,5 @@
-// Autosave: the work is kept in the browser's own storage, so that a reload or a crash loses nothing. Each
-// tab has a record of its own; the newest others are offered when the page is opened anew.
+// Autosave: the work is kept in IndexedDB, so that a reload or a crash loses nothing. Each tab has its own
+// record; a new tab offers the newest record of the others.
 import { effect, signal, untracked } from "@preact/signals";
 import { answerSignals, keptAnswers, restoreAnswers, type KeptAnswers } from "./kept-answers.js";
 import { readColumnOrGene, readGenes } from "./reading.js";
@@ -24,7 +24,7 @@ const mostKept = 600 * 2 ** 20;
 const mostRecords = 2;
 const waitMs = 700;
 
-/** What is large, each written only when it has changed. */
+/** Large parts, each written only when it has changed. */
 const workParts = ["query", "reference", "model", "result", "annotation"] as const;
 const parts = [...workParts, "answers"] as const;
 type WorkPart = (typeof workParts)[number];
@@ -40,21 +40,21 @@ interface WorkRecord {
   readonly rest: Omit<Work, WorkPart>;
 }
 
-/** Work of an earlier visit that can be gone on with. */
+/** Work of an earlier visit, offered to continue. */
 export const earlier = signal<WorkRecord | null>(null);
-/** When the work was kept last. */
+/** When the work was last written. */
 export const kept = signal<Date | null>(null);
 /** Whether everything is kept: false from a change until it is written. */
 export const isKept = signal(false);
-// to be seen from outside
+// for tests
 effect(() => void (document.documentElement.dataset["kept"] = isKept.value ? "yes" : "no"));
 
 /** The same through reloads of this tab, another in every other tab. */
 function tabId(): string {
   const key = "scpoli-tab";
-  const own = sessionStorage.getItem(key) ?? crypto.randomUUID();
-  sessionStorage.setItem(key, own);
-  return own;
+  const id = sessionStorage.getItem(key) ?? crypto.randomUUID();
+  sessionStorage.setItem(key, id);
+  return id;
 }
 
 function open(): Promise<IDBDatabase> {
@@ -118,7 +118,7 @@ async function forget(tab: string): Promise<void> {
   ]);
 }
 
-/** Without files that are too large for the browser's storage. */
+/** The work without files too large for the browser's storage. */
 function small(now: Work): Work {
   const bytes = (files: readonly { readonly file: File }[]): number =>
     files.reduce((sum, { file }) => sum + file.size, 0);
@@ -130,17 +130,17 @@ function small(now: Work): Work {
   };
 }
 
-/** Brings back what this tab had before it was reloaded, and from then on keeps the work. */
+/** Restores the work of this tab after a reload, then saves every change. */
 export async function startAutosave(): Promise<void> {
   let tab: string;
   try {
     tab = tabId();
     const records = await allRecords();
-    const own = records.find((record) => record.tab === tab);
+    const present = records.find((record) => record.tab === tab);
     const { query, model, reference } = work.peek();
-    if (own && !query && !model && !reference) restore(own, await readWork(own));
+    if (present && !query && !model && !reference) restore(present, await readWork(present));
     const newest = records.find((record) => record.tab !== tab);
-    if (newest && !own) earlier.value = newest;
+    if (newest && !present) earlier.value = newest;
   } catch {
     return; // private windows of some browsers keep nothing
   }
@@ -238,7 +238,7 @@ function restore({ step: at, isUnsaved: wasUnsaved }: WorkRecord, { work: before
   })();
 }
 
-/** Goes on with the work of an earlier visit. */
+/** Continues the work of an earlier visit. */
 export async function openEarlier(): Promise<void> {
   const wanted = earlier.value;
   earlier.value = null;

@@ -1,4 +1,4 @@
-// What the cells are coloured by, worked out: a colour per cell and the legend that explains it.
+// Colourings of the cells: a colour per cell, and the legend.
 import { computed } from "@preact/signals";
 import type { Paper } from "scpoli/plots";
 import {
@@ -28,7 +28,10 @@ export interface LegendEntry {
   readonly colour: string;
   /** of the query */
   readonly cells: number;
-  /** cells of the reference that the model carries; null where it does not tell this of them */
+  /**
+   * number of landmarks (reference cells that the model carries); null if the model does not know their
+   * group
+   */
   readonly reference: number | null;
 }
 
@@ -58,16 +61,16 @@ export interface Coloring {
 export const unknownName = "unknown";
 export const missingName = "missing";
 
-/** The colouring as chosen. */
+/** The chosen colouring, in the present theme. */
 export const coloring = computed<Coloring | null>(() => coloringFor(theme.value));
 
-/** The colouring as chosen, on a paper. */
+/** The chosen colouring on a given background. */
 export function coloringFor(paper: Paper): Coloring | null {
   const { result, view } = work.value;
   return result && coloringOf(view.colourBy, result, known(paper));
 }
 
-/** Groups or numbers of the cells by something else than what colours them. */
+/** A colouring other than the chosen one. */
 export function coloringBy(by: ColourBy): Coloring | null {
   const { result } = work.value;
   return result && coloringOf(by, result, known(theme.value));
@@ -134,7 +137,7 @@ function coloringOf(by: ColourBy, result: MappingResult, all: Known): Coloring |
   }
 }
 
-/** Types keep their colours whatever is there and wherever the threshold is. */
+/** Types keep their colours at any threshold, and whichever types the query has. */
 function byType(
   { levels, reference }: MappingResult,
   at: number,
@@ -155,12 +158,12 @@ function byType(
   );
 }
 
-/** Type of each cell, and the number behind the last for those that are unknown. */
+/** Type of each cell; the number of types for unknown cells. */
 export function predictedCodes({ predicted, types }: LevelResult, flags: Uint8Array | undefined): Int32Array {
   return predicted.map((code, cell) => (flags?.[cell] ? types.length : code));
 }
 
-/** A type has one colour wherever it is named: by its place among the model's types. */
+/** Number of a type among the types of all levels, which decides its colour; -1: not a type of the model. */
 function colourNumber(levels: readonly LevelResult[], name: string): number {
   let before = 0;
   for (const { types } of levels) {
@@ -171,7 +174,10 @@ function colourNumber(levels: readonly LevelResult[], name: string): number {
   return -1;
 }
 
-/** Groups of the query's own: names of types in the types' colours, other names in colours of their own. */
+/**
+ * Groups of the query's metadata: names of types in the colours of the types, other names in further
+ * colours.
+ */
 function byNames(
   title: string,
   { codes, names }: { readonly codes: Int32Array; readonly names: readonly string[] },
@@ -193,24 +199,24 @@ function byNames(
   );
 }
 
-/** Names of a condition key: the query's, then those of the reference alone. */
+/** Conditions of a key: the query's, then those that only the reference has. */
 export function conditionNames(result: MappingResult, key: number): readonly string[] {
-  const own = result.conditions[key]?.names ?? [];
-  const theirs = result.reference?.conditions?.[key]?.names ?? [];
-  return [...own, ...theirs.filter((name) => !own.includes(name))];
+  const ofQuery = result.conditions[key]?.names ?? [];
+  const ofReference = result.reference?.conditions?.[key]?.names ?? [];
+  return [...ofQuery, ...ofReference.filter((name) => !ofQuery.includes(name))];
 }
 
 function byCondition(result: MappingResult, key: number, paper: Paper): Coloring | null {
   const condition = result.conditions[key];
   if (!condition) return null;
   const names = conditionNames(result, key);
-  const theirs = result.reference?.conditions?.[key];
-  const rows = theirs?.names.map((name) => names.indexOf(name));
+  const ofReference = result.reference?.conditions?.[key];
+  const rows = ofReference?.names.map((name) => names.indexOf(name));
   return grouped(
     condition.key,
     condition.codes,
     names.map((name, code) => ({ name, colour: otherColour(code, paper) })),
-    theirs ? theirs.codes.map((code) => rows![code] ?? -1) : null,
+    ofReference ? ofReference.codes.map((code) => rows![code] ?? -1) : null,
   );
 }
 
@@ -222,12 +228,12 @@ function grouped(
 ): Coloring {
   const cells = new Int32Array(names.length + 1);
   for (const code of codes) cells[code < 0 ? names.length : code]!++;
-  const theirs = reference && new Int32Array(names.length);
-  if (theirs) for (const code of reference) if (code >= 0) theirs[code]!++;
+  const landmarks = reference && new Int32Array(names.length);
+  if (landmarks) for (const code of reference) if (code >= 0) landmarks[code]!++;
   const entries: LegendEntry[] = names.map((entry, code) => ({
     ...entry,
     cells: cells[code]!,
-    reference: theirs ? theirs[code]! : null,
+    reference: landmarks ? landmarks[code]! : null,
   }));
   const missing = cells[names.length]!;
   if (missing === 0) return { title, groups: { entries, codes, reference }, range: null };
@@ -258,7 +264,7 @@ function byNumber(
   return { title, groups: null, range: { low, high, values, isExpression } };
 }
 
-/** Groups whose names are written on the cells: those that colour them, or else the predicted types. */
+/** Groups named in the picture: those that colour the cells, else the predicted types. */
 export const labelGroups = computed<Groups | null>(() => {
   const shown = coloring.value;
   if (shown?.groups) return shown.groups;
@@ -268,8 +274,7 @@ export const labelGroups = computed<Groups | null>(() => {
 const orders = new WeakMap<Float32Array, Uint32Array>();
 
 /**
- * In which order the cells are drawn where a number colours them: high ones last, so that the few cells of a
- * rare gene are not covered.
+ * Drawing order of cells coloured by a number: high values last, so that cells with a rare gene stay visible.
  */
 export function drawingOrder({ range }: Coloring): Uint32Array | null {
   if (!range) return null;
@@ -293,8 +298,8 @@ export function colourOfValue({ low, high, isExpression }: Range, value: number,
 const [shownOpacity, fadedOpacity] = [225, 28];
 
 /**
- * Bytes per cell: red, green, blue, opacity. Cells outside the selection or the isolated groups fade; those
- * that a filter hides are not there.
+ * Bytes per cell: red, green, blue, opacity. Cells outside the selection or the isolated groups fade; cells
+ * hidden by a filter are transparent.
  * @param visible - (N) 0 where a filter hides the cell; null: all are shown
  */
 export function paint(
@@ -321,7 +326,7 @@ export function paint(
     if (visible && !visible[cell]) continue;
     const value = range?.values[cell] ?? NaN;
     const share = Math.min(1, Math.max(0, (value - low) / (high - low)));
-    // the first step is of zero alone
+    // the first step is for zero alone
     const colour = colours
       ? colours[groups!.codes[cell]!]!
       : Number.isFinite(value)
@@ -334,7 +339,7 @@ export function paint(
   return bytes;
 }
 
-/** Bytes per cell of the reference: grey, or by its group where that is wanted and known. */
+/** Bytes per landmark: grey, or the colour of its group if chosen and known. */
 export function paintReference(shown: Coloring, view: View, cells: number, paper: Paper): Uint8Array {
   const bytes = new Uint8Array(4 * cells);
   const codes = view.reference === "coloured" ? shown.groups?.reference : null;

@@ -1,5 +1,4 @@
-// Colours as the page needs them, for its theme; which colours there are is the library's
-// (src/plots/palette.ts).
+// Colours for the page's theme, from the library's palette (src/plots/palette.ts).
 import { colourOn, sampleColour, typeColour as colourOfType, type Paper } from "scpoli/plots";
 
 export { expressionColour, missingColour, rampColour, unknownColour } from "scpoli/plots";

@@ -1,5 +1,5 @@
-// The same work on the command line, to be copied: for a script, a cluster, or a Methods section. Each
-// command is about the files that the ones before it write.
+// Equivalent commands, to copy into a script, a cluster job or a Methods section. Each command reads the
+// files that earlier ones write.
 import { analyses, comparison, evaluation } from "./answers.js";
 import { queryConditions } from "./conditions.js";
 import type { MapRequest, MappingResult, TrainRequest } from "./protocol.js";
@@ -53,7 +53,7 @@ const switches: Readonly<Record<string, string>> = {
   roundCounts: "--round-counts",
 };
 
-/** A flag that is there where its value is. */
+/** A flag, if it has a value. */
 const optional = (flag: string, value: string | number | false | undefined): Flag[] =>
   value === undefined || value === false || value === "" ? [] : [[flag, value]];
 
@@ -152,7 +152,7 @@ function mapCommand(query: DataFile, result: MappingResult, { model, request, vi
   );
 }
 
-/** Answers that were asked for, each as the command that gives the same numbers. */
+/** The command of each result on the page, with the same numbers. */
 function answerCommands(query: DataFile, result: MappingResult): Command[] {
   const outputs = outputsOf(query, result);
   return [
@@ -240,7 +240,7 @@ function samplesCommand(
   };
 }
 
-/** Commands that make what the page shows, in their order; none before there is a result or a training. */
+/** Commands that reproduce what the page shows, in order; none before a result or a training. */
 export function equivalentCommands(): readonly Command[] {
   const { query, result, model } = work.value;
   const training = lastTraining.value;

@@ -1,5 +1,4 @@
-// Where the conditions of a file come from: columns of obs, or, in a file of one sample, a name that the user
-// gives it.
+// Conditions of a file: columns of obs, or a name that the user gives to the only sample of a file.
 import type { DataInfo, LocalFile, ModelInfo } from "./protocol.js";
 import type { DataFile } from "./state.js";
 

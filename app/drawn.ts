@@ -1,5 +1,4 @@
-// Which part of the cells' plane is drawn, and in which size: for the view, for what is drawn over it, and
-// for saved pictures of it.
+// Camera and size of the picture of the cells: shared by the points, the overlays and saved pictures.
 import { signal } from "@preact/signals";
 import type { Camera } from "./charts/camera.js";
 

@@ -1,7 +1,7 @@
-// Files in from drops and pickers, out as downloads.
+// Files: dropped, picked and downloaded.
 import type { LocalFile } from "./protocol.js";
 
-/** Everything that was dropped: files, and folders with all that is in them. */
+/** All dropped files, those in folders included. */
 export async function droppedFiles(transfer: DataTransfer): Promise<LocalFile[]> {
   const entries = [...transfer.items]
     .map((item) => item.webkitGetAsEntry())
@@ -23,7 +23,7 @@ async function collect(entry: FileSystemEntry, folder: string, files: LocalFile[
   }
   const reader = (entry as FileSystemDirectoryEntry).createReader();
   for (;;) {
-    // a reader gives a hundred at a time
+    // a reader returns at most a hundred entries
     const some = await new Promise<FileSystemEntry[]>((resolve, reject) =>
       reader.readEntries(resolve, reject),
     );
@@ -50,7 +50,7 @@ export function pickFiles({
   });
 }
 
-/** Hands a file to the user. */
+/** Downloads a file. */
 export function download(file: Blob, name: string): void {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(file);

@@ -1,4 +1,4 @@
-// The browser's history: Back goes to the step before, and leaves the page only from the first.
+// Browser history: Back goes to the previous step, and leaves the page only from the first.
 import { effect } from "@preact/signals";
 import { step, work, type Step } from "./state.js";
 

@@ -1,4 +1,4 @@
-// The few signs that the page uses, drawn in the colour of the text.
+// Icons, in the colour of the text.
 
 const paths = {
   undo: "M6 4 3 7l3 3M3 7h6.5a3.5 3.5 0 0 1 0 7H7",

@@ -1,4 +1,4 @@
-// How jobs show: what is computed now, errors as messages, and the page lives on.
+// Status of jobs: what is being computed, and errors as messages.
 import { runJob, type Session } from "./jobs.js";
 import { announcement, dismissErrors, job, tell, type JobState } from "./state.js";
 import { pageWords } from "./words.js";
@@ -17,11 +17,12 @@ export function reportProgress(progress: NonNullable<JobState["progress"]>): voi
   if (!current) return;
   const { epoch, done, losses } = progress;
   const isEndOfEpoch = epoch !== undefined && losses && done === epoch;
-  // an epoch may be told twice: by its last minibatch, with the losses of the one before, and by its end
+  // an epoch may be reported twice: by its last minibatch, with the losses of the epoch before, and at its
+  // end
   setJob({
     progress,
     ...(isEndOfEpoch && {
-      losses: [...current.losses.filter((told) => told.epoch < epoch), { epoch, losses }],
+      losses: [...current.losses.filter((entry) => entry.epoch < epoch), { epoch, losses }],
     }),
   });
 }
@@ -32,14 +33,14 @@ export function reportNote(note: JobState["notes"][number]): void {
 
 let stopWorking: (() => void) | null = null;
 
-/** Cancels the short job that goes on. @returns whether there is one */
+/** Cancels the running short job. @returns whether there is one */
 export function cancelWorking(): boolean {
   stopWorking?.();
   return stopWorking !== null;
 }
 
 /**
- * A short job with its name on the page while it goes on; a training that is paused stays so behind it.
+ * Runs a short job and shows its name meanwhile; a paused training stays paused.
  * @throws JobError "interrupted" where it was cancelled
  */
 export async function working<T>(verb: string, run: (session: Session) => Promise<T>): Promise<T> {
@@ -59,7 +60,7 @@ export async function working<T>(verb: string, run: (session: Session) => Promis
   }
 }
 
-/** Runs something that may fail; the page lives on. */
+/** Runs something that may fail; errors become messages. */
 export async function guarded(title: string, run: () => Promise<void>): Promise<void> {
   try {
     await run();

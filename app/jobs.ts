@@ -1,5 +1,5 @@
-// Jobs in workers. Each job gets a worker of its own, which is ended with it, so that all its memory is given
-// back; files go in and out as File objects, which are not copied.
+// Jobs in workers. Each job has its own worker, which ends with it, so that all its memory is released. Files
+// are passed as File objects, which are not copied.
 import { proxy, wrap, type Remote } from "comlink";
 import type { Note, Progress } from "scpoli";
 import type { Jobs } from "./worker.js";
@@ -7,19 +7,19 @@ import { carryErrors } from "./worker/errors.js";
 
 carryErrors();
 
-export interface Told {
+export interface JobCallbacks {
   readonly onProgress?: (progress: Progress) => void;
   readonly onNote?: (note: Note) => void;
 }
 
-/** A worker at work. */
+/** A running worker. */
 export interface Session {
   readonly jobs: Remote<Jobs>;
   readonly listener: { progress(progress: Progress): void; note(note: Note): void };
   end(): void;
 }
 
-export function startSession({ onProgress, onNote }: Told = {}): Session {
+export function startSession({ onProgress, onNote }: JobCallbacks = {}): Session {
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "scpoli" });
   const listener = proxy({
     progress: (progress: Progress) => onProgress?.(progress),
@@ -28,12 +28,12 @@ export function startSession({ onProgress, onNote }: Told = {}): Session {
   return { jobs: wrap<Jobs>(worker), listener, end: () => worker.terminate() };
 }
 
-/** Runs one job in a worker of its own. */
+/** Runs one job in its own worker. */
 export async function runJob<Result>(
   job: (session: Session) => Promise<Result>,
-  told: Told = {},
+  callbacks: JobCallbacks = {},
 ): Promise<Result> {
-  const session = startSession(told);
+  const session = startSession(callbacks);
   try {
     return await job(session);
   } finally {

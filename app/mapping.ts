@@ -51,7 +51,7 @@ export async function nameCells(
   });
 }
 
-/** Takes the mapped model as the one that the next query is mapped onto. */
+/** Makes the mapped model the reference of the next query. */
 export async function addToModel(): Promise<void> {
   const { result } = work.value;
   if (!result) return;
@@ -63,7 +63,7 @@ export async function addToModel(): Promise<void> {
   );
 }
 
-/** What became of the cells' labels, so that a new type that takes cells of another one is noticed. */
+/** Labels before and after, so that a user notices when a new type takes cells of another. */
 function relabelled(before: MappingResult, after: MappingResult, name: string): string {
   const level = after.levels.findIndex(({ types }) => types.includes(name));
   const [old, now] = [before.levels[level], after.levels[level]];

@@ -1,5 +1,4 @@
-// Mean expression of a gene per sample, for the worker, which reads the reference's cells, and the page,
-// which has the query's.
+// Mean expression of a gene per sample: used by the worker for reference cells, by the page for query cells.
 
 /** @param codes - sample of each value, -1: none @returns NaN where a sample has no cell */
 export function meansBySample(values: Float32Array, codes: Int32Array, samples: number): Float64Array {

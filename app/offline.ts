@@ -1,5 +1,5 @@
-// The service worker, started: the page works offline from its second load on, and its threads share memory
-// on hosts that send no headers.
+// Starts the service worker: the page works offline from its second load on, and threads share memory even on
+// hosts that send no headers.
 
 /** Whether the page runs with several threads. */
 export function isIsolated(): boolean {

@@ -1,4 +1,4 @@
-// Opening: cells, models, saved sessions and the example; what was dropped is opened as what it is.
+// Opens cells, models and saved sessions; the kind of a dropped file decides.
 import { coverageLimits } from "./checks.js";
 import { newDataFile, proposedColumns } from "./conditions.js";
 import { kindOf } from "./files.js";
@@ -115,7 +115,7 @@ export async function openModelFiles(files: readonly LocalFile[]): Promise<void>
   await useModel(model, `open the model ${model.name}`);
 }
 
-/** Makes a model the one that queries are mapped onto. */
+/** Makes a model the reference of the next mapping. */
 export async function useModel(model: ModelInfo, label: string): Promise<void> {
   const { query } = work.value;
   change(label, {

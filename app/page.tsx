@@ -1,5 +1,5 @@
-// The frame of the page: name and promise, steps, undo, theme, messages, drop of files anywhere, and what a
-// screen reader is told.
+// The frame of the page: title, steps, undo, theme, messages, dropped files, and announcements to screen
+// readers.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { isKept, kept, startAfresh } from "./autosave.js";
 import { canShow } from "./history.js";
@@ -177,18 +177,18 @@ function ChooseAgain() {
   );
 }
 
-/** The promise, and what it rests on. */
+/** The promise of privacy, and why it holds. */
 function Promise() {
   const details = useRef<HTMLDetailsElement>(null);
   useEffect(() => {
     const close = (event: KeyboardEvent | PointerEvent): void => {
-      const own = details.current;
-      if (!own?.open) return;
+      const element = details.current;
+      if (!element?.open) return;
       if (event instanceof KeyboardEvent) {
         if (event.key !== "Escape") return;
-        own.open = false;
-        own.querySelector("summary")!.focus();
-      } else if (!own.contains(event.target as Node)) own.open = false;
+        element.open = false;
+        element.querySelector("summary")!.focus();
+      } else if (!element.contains(event.target as Node)) element.open = false;
     };
     addEventListener("keydown", close);
     addEventListener("pointerdown", close);

@@ -1,5 +1,5 @@
-// The page's charts as files: the library draws them anew from the same numbers, on white, with title, legend
-// and units. Loaded when one is saved.
+// The page's charts as files: the library draws them from the same numbers, on white, with title, legend and
+// units. Loaded when needed.
 import type { EpochLosses } from "scpoli";
 import {
   barChart,

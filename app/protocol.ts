@@ -1,5 +1,4 @@
-// What the page and its workers say to each other: plain objects, typed arrays and files, nothing that
-// belongs to one side only.
+// Messages between the page and its workers: plain objects, typed arrays and files.
 import type {
   Additions,
   CellQuality,
@@ -91,7 +90,7 @@ export interface ReferenceCells {
   readonly positions: Float32Array;
   /** per level of the model: codes into the level's types, -1 where unlabelled */
   readonly levels: readonly Int32Array[];
-  /** per condition key of the model; missing in saved sessions of before */
+  /** per condition key of the model; missing in sessions saved by earlier versions */
   readonly conditions?: readonly {
     readonly key: string;
     readonly codes: Int32Array;
@@ -220,7 +219,7 @@ export type TrainRequest = Omit<
 >;
 export type MapRequest = Omit<MapOptions, "signal" | "onProgress" | "onNote" | "output">;
 
-/** What a job tells while it goes on. */
+/** Receives the progress and the notes of a job. */
 export interface Listener {
   progress(progress: Progress): void;
   note(note: Note): void;

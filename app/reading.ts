@@ -1,4 +1,4 @@
-// Columns and genes of the query, read from its file when they are first looked at.
+// Columns, genes and embeddings of the query, read from its file when first used.
 import { runJob } from "./jobs.js";
 import { guarded, working } from "./job-status.js";
 import type { CellColumn, LocalFile } from "./protocol.js";
@@ -14,7 +14,7 @@ import {
 } from "./state.js";
 import { JobError } from "./worker/errors.js";
 
-/** Colours the cells by something, which is read first where it lies in the file. */
+/** Colours the cells; columns and genes are read from the file first. */
 export async function colourBy(colour: ColourBy): Promise<void> {
   if (!(await readColumnOrGene(colour))) return;
   changeView("change the colours", { colourBy: colour, isolated: [] });

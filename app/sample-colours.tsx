@@ -1,5 +1,4 @@
-// What the samples are coloured by: a covariate of theirs or, as soon as a gene colours the cells, the mean
-// of that gene per sample.
+// Colours of samples: a covariate or, while a gene colours the cells, the mean of that gene per sample.
 import type { Covariate } from "scpoli";
 import { conditionNames } from "./coloring.js";
 import { missingColour, otherColour, rampColour } from "./colours.js";
@@ -16,14 +15,14 @@ export type SampleColouring = Pick<Covariate, "name" | "kind" | "values" | "leve
  */
 export function geneColouring(
   { key, names }: SampleMap,
-  { codes, names: own }: MappingResult["conditions"][number],
+  { codes, names: queryNames }: MappingResult["conditions"][number],
 ): SampleColouring | null {
   const { colourBy } = work.value.view;
   const values = colourBy.kind === "gene" && expressions.value.get(colourBy.name);
   if (!values) return null;
   const known = new Map(referenceMeans.value.get(colourBy.name)?.[key] ?? []);
-  meansBySample(values, codes, own.length).forEach(
-    (mean, sample) => Number.isFinite(mean) && known.set(own[sample]!, mean),
+  meansBySample(values, codes, queryNames.length).forEach(
+    (mean, sample) => Number.isFinite(mean) && known.set(queryNames[sample]!, mean),
   );
   return {
     name: `${colourBy.name}, mean of log1p per 10,000`,

@@ -1,4 +1,4 @@
-// What is saved, made from the work as it is: thresholds that were dragged are those of the file.
+// Files to save, made from the present work: with moved thresholds and manual labels.
 import { queryConditions } from "./conditions.js";
 import { csvOf } from "./csv.js";
 import { working } from "./job-status.js";
@@ -26,7 +26,7 @@ function stem(): string {
   );
 }
 
-/** The results as they are written, with the thresholds of now. */
+/** The results to write, with the present thresholds. */
 export function currentAdditions({ additions, levels }: MappingResult): MappingResult["additions"] {
   const { thresholds } = work.value.view;
   const obs = { ...additions.obs };
@@ -36,15 +36,15 @@ export function currentAdditions({ additions, levels }: MappingResult): MappingR
   const { annotation } = work.value;
   if (annotation)
     obs[annotation.title] = { kind: "categorical", codes: annotation.codes, categories: annotation.names };
-  const own = additions.uns?.["scpoli"];
+  const entry = additions.uns?.["scpoli"];
   const limits = Object.fromEntries(levels.map(({ key }, level) => [key, thresholds[level] ?? "none"]));
   return {
     ...additions,
     obs,
     uns: {
       ...additions.uns,
-      ...(isDict(own) && {
-        scpoli: { ...own, thresholds: limits, verdict: JSON.stringify(verdict.value) },
+      ...(isDict(entry) && {
+        scpoli: { ...entry, thresholds: limits, verdict: JSON.stringify(verdict.value) },
       }),
     },
   };

@@ -1,4 +1,4 @@
-// Selecting cells: by a line around them, by groups, by samples; added to and taken from what is selected.
+// Selections of cells: by lasso, group or sample; added to or removed from the present selection.
 import { computed } from "@preact/signals";
 import { coloringBy } from "./coloring.js";
 import { announcement, changeView, work, type Filter } from "./state.js";
@@ -6,7 +6,7 @@ import { counted } from "./text.js";
 
 export type SelectionMode = "replace" | "add" | "remove";
 
-/** With Shift cells are added, with Alt they are taken away. */
+/** Shift adds cells, Alt removes them. */
 export function modeOf({
   shiftKey,
   altKey,

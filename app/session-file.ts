@@ -1,5 +1,5 @@
 // The file of a saved session: a zip file with session.json, the typed arrays and the files that it names.
-// Knows nothing of the page, so that the example is written by it when the page is built.
+// Independent of the page's state, as the build of the page writes the example with it.
 import { strFromU8, strToU8, unzip, zip, type AsyncZippable, type Unzipped } from "fflate";
 import type { KeptAnswers } from "./kept-answers.js";
 import type { MappingResult, MapRequest, ModelInfo } from "./protocol.js";

@@ -1,5 +1,5 @@
-// All that the page knows, as signals. What a user decides is one immutable object, `work`, so that undo is
-// going back to an earlier one.
+// State of the page, as signals. The work of a user is one immutable object, `work`; undo restores an
+// earlier one.
 import { computed, signal } from "@preact/signals";
 import { theme } from "./theme.js";
 import { withUnknownShare, type EpochLosses, type Note, type Progress, type Verdict } from "scpoli";
@@ -32,7 +32,10 @@ export interface DataFile {
   readonly cellTypeKeys: readonly string[];
   /** as a query: obs column of each condition key of the model */
   readonly conditionColumns: Readonly<Record<string, string>>;
-  /** the sample that all cells are of, where no column is chosen; missing in saved sessions of before */
+  /**
+   * the sample that all cells are of, where no column is chosen; missing in sessions saved by earlier
+   * versions
+   */
   readonly sampleName?: string;
   readonly coverage: Coverage | null;
 }
@@ -118,7 +121,7 @@ export interface Message {
   readonly level: "error" | "warning" | "info";
   readonly title: string;
   readonly text: string;
-  /** name of the file that it is about */
+  /** name of the file that the message is about */
   readonly about?: string | undefined;
 }
 
@@ -150,7 +153,7 @@ export const step = signal<Step>("open");
 export const tab = signal<Tab>("overview");
 export const job = signal<JobState | null>(null);
 export const messages = signal<readonly Message[]>([]);
-/** What a screen reader is told. */
+/** Text for screen readers. */
 export const announcement = signal("");
 /** Columns and genes of the query that have been read. */
 export const columns = signal<ReadonlyMap<string, CellColumn>>(new Map());
@@ -238,7 +241,7 @@ let nextMessage = 1;
 /** How long a message stays, in ms: errors stay until something is done about them. */
 const lifetimes = { info: 9_000, warning: 30_000, error: Infinity } as const;
 
-/** @param about - the file that it is about: it goes with it */
+/** @param about - name of the file that the message is about; it is dismissed with the file */
 export function tell(level: Message["level"], title: string, text = "", about?: string): void {
   const same = messages.value.find((message) => message.title === title && message.text === text);
   if (same) return;
@@ -247,12 +250,12 @@ export function tell(level: Message["level"], title: string, text = "", about?: 
   if (Number.isFinite(lifetimes[level])) setTimeout(() => dismiss(id), lifetimes[level]);
 }
 
-/** Errors go as soon as something else works. */
+/** Called when something succeeds. */
 export function dismissErrors(): void {
   messages.value = messages.value.filter(({ level }) => level !== "error");
 }
 
-/** What was said about a file goes with it. */
+/** Dismisses the messages about a file. */
 export function dismissOld(about: string): void {
   messages.value = messages.value.filter((message) => message.about !== about);
 }
@@ -270,14 +273,17 @@ export const unknown = computed<readonly Uint8Array[]>(() => {
 });
 
 /**
- * With the library's own threshold its own flags. With another one the cells above it, and those that it
- * flags whatever the threshold: cells with next to no counts.
+ * At the library's threshold the library's flags. At another one the cells above it, and those flagged at any
+ * threshold: cells with hardly any counts.
  */
-function flagsAt({ flagged, predicted, unknown: own, threshold }: LevelResult, now: Limit): Uint8Array {
-  if (now === threshold) return own;
+function flagsAt(
+  { flagged, predicted, unknown: libraryFlags, threshold }: LevelResult,
+  now: Limit,
+): Uint8Array {
+  if (now === threshold) return libraryFlags;
   if (!flagged || now === null) return new Uint8Array(predicted.length);
   return Uint8Array.from(flagged.values, (value, cell) => {
-    const isShallow = own[cell] === 1 && threshold !== null && !(value > threshold);
+    const isShallow = libraryFlags[cell] === 1 && threshold !== null && !(value > threshold);
     return value > now || isShallow ? 1 : 0;
   });
 }

@@ -1,4 +1,4 @@
-// Numbers and sizes in words, as everywhere in this project.
+// Numbers, sizes and durations as text.
 
 export const count = (value: number): string => Math.round(value).toLocaleString("en-US");
 export const percent = (share: number, digits = 1): string => `${(100 * share).toFixed(digits)} %`;

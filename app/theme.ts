@@ -1,4 +1,4 @@
-// The theme: the system's until another is chosen, which is kept for the next visit.
+// The theme: the system's unless the user chose another, which is remembered.
 import { effect, signal } from "@preact/signals";
 
 export type Theme = "light" | "dark";

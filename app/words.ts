@@ -1,5 +1,5 @@
-// Messages of the library in the page's words: it names options of the command line and of the programming
-// interface; the page has fields of other names, and some it has not.
+// Messages of the library in the page's words: options of the command line and of the library become the
+// names of the page's fields; options without a field are left out.
 
 /** Options by flag: how the page calls them. */
 const fields: Readonly<Record<string, string>> = {

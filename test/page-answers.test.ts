@@ -384,9 +384,11 @@ describe("the example, mapped", async () => {
           ? join(data, one)
           : one === "demo-blood-1.zip"
             ? join(data, "models", one)
-            : /^(kang_query-|demo-blood)/.test(one)
-              ? join(folder, `cli-${one}`)
-              : one,
+            : one === "sets.gmt"
+              ? join(folder, one)
+              : /^(kang_query-|demo-blood)/.test(one)
+                ? join(folder, `cli-${one}`)
+                : one,
       );
       const { code, stderr } = await scpoli(args);
       assert.equal(code, 0, stderr);

@@ -1,4 +1,4 @@
-// What the page's own small charts share: round ticks, and the width of the place they are drawn in.
+// Shared by the page's small charts: round ticks, and the width of an element.
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { RefObject } from "preact";
 
@@ -15,7 +15,7 @@ export function linearTicks(low: number, high: number, count: number): number[] 
   return ticks;
 }
 
-/** The width of an element, as it is now and as it becomes. */
+/** The present width of an element, updated when it changes. */
 export function useWidth(first: number): readonly [RefObject<HTMLElement | null>, number] {
   const ref = useRef<HTMLElement | null>(null);
   const [width, setWidth] = useState(first);

@@ -1,4 +1,4 @@
-// Where one looks: from the units of the data to pixels, without WebGL.
+// The camera: from units of the data to pixels, without WebGL.
 
 export interface Camera {
   readonly target: readonly [number, number];

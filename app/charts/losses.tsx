@@ -1,5 +1,4 @@
-// Losses by epoch, drawn while they come: total of training and validation on the left axis scaled to what is
-// there, the terms as thin lines on request.
+// Losses by epoch, drawn during training: of training and of validation cells, total or one term.
 import { useState } from "preact/hooks";
 import type { EpochLosses } from "scpoli";
 import { short } from "../text.js";

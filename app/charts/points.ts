@@ -1,5 +1,4 @@
-// Points by WebGL (deck.gl): the query's cells over the grey reference. Knows positions, colours and the
-// camera, and nothing of what they mean.
+// Points by WebGL (deck.gl): the query's cells over the reference, from positions, colours and a camera.
 import { Deck, OrthographicView } from "@deck.gl/core";
 import { ScatterplotLayer } from "@deck.gl/layers";
 import type { Camera } from "./camera.js";
@@ -21,7 +20,7 @@ export interface PointsOptions {
   readonly onClick: (hit: Hit | null) => void;
 }
 
-/** What lies under the pointer. */
+/** The point under the pointer. */
 export interface Hit {
   readonly set: "cells" | "background";
   readonly point: number;
@@ -52,7 +51,7 @@ export class Points {
           doubleClickZoom: false,
         },
       }),
-      // given anew with every change: an initial state that is the same as the last one would be ignored
+      // set on every change: deck.gl ignores an initial state equal to the last one
       viewState: this.#viewState(),
       // the points' edges are smooth as they are; the browser's own smoothing costs most of a picture without
       // a graphics card

@@ -1,4 +1,4 @@
-// Which points lie inside a line that was drawn around them.
+// Points inside a polygon.
 
 /** @param line - x, y of its corners in pixels @param place - of a point, in pixels */
 export function pointsInside(

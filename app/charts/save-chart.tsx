@@ -1,4 +1,4 @@
-// Saves the chart beside it as a picture for a figure.
+// Buttons that save a chart as a picture.
 import type { Plot } from "scpoli";
 import { guarded } from "../job-status.js";
 import { download } from "../files.js";

@@ -1,5 +1,5 @@
-// How many points are drawn while one moves about: all, or on a machine that is slow at it (without a
-// graphics card) every k-th, so that the picture follows the hand.
+// How many points are drawn while the camera moves: all, or every k-th on a machine without a graphics card,
+// so that the picture follows the pointer.
 
 /** Pictures that take longer are thinned, and those that take less get more points again, in ms. */
 const [tooLong, short] = [90, 40];

@@ -1,4 +1,4 @@
-// Names on the cells: where most of a group's cells are, and beside the prototypes of the reference.
+// Names in the picture: at the median cell of each group, and beside prototypes.
 import { labelGroups, missingName, unknownName, type Groups } from "../coloring.js";
 import { toPixels, type Camera } from "../charts/camera.js";
 import type { MappingResult, PrototypePlace } from "../protocol.js";
@@ -17,7 +17,7 @@ export function CellLabels({ result, camera, size: { width, height } }: LabelsPr
   const isIn = ([x, y]: readonly [number, number]): boolean => x > 0 && y > 0 && x < width && y < height;
   const prototypes = view.showPrototypes
     ? shownPrototypes(result, view.level)
-        .map((own) => ({ ...own, at: pixels(own.x, own.y) }))
+        .map((prototype) => ({ ...prototype, at: pixels(prototype.x, prototype.y) }))
         .filter(({ at }) => isIn(at))
     : [];
   const groups = view.showLabels ? placedLabels(result, pixels, width).filter(({ at }) => isIn(at)) : [];
@@ -55,7 +55,7 @@ export function CellLabels({ result, camera, size: { width, height } }: LabelsPr
 
 /** Prototypes of the level that is looked at. */
 export function shownPrototypes({ prototypes, levels }: MappingResult, level: number): PrototypePlace[] {
-  return prototypes.filter((own) => own.level === null || own.level === levels[level]?.key);
+  return prototypes.filter((one) => one.level === null || one.level === levels[level]?.key);
 }
 
 export interface Label {
@@ -95,9 +95,11 @@ function labelPlaces({ codes, entries }: Groups, positions: Float32Array): Place
   const least = codes.length * 0.002;
   const places = entries.flatMap(({ name, cells }, code): Place[] => {
     if (cells < Math.max(1, least) || name === missingName || name === unknownName) return [];
-    const own = cellsWhere(codes, code);
+    const cellsOfGroup = cellsWhere(codes, code);
     const middle = (axis: number): number =>
-      Float32Array.from(own, (cell) => positions[2 * cell + axis]!).sort()[own.length >> 1]!;
+      Float32Array.from(cellsOfGroup, (cell) => positions[2 * cell + axis]!).sort()[
+        cellsOfGroup.length >> 1
+      ]!;
     return [{ name, x: middle(0), y: middle(1), cells }];
   });
   places.sort((a, b) => b.cells - a.cells);

@@ -1,5 +1,4 @@
-// The line that is drawn around cells. It is kept in pixels of the picture, and selects by the camera that
-// the picture is drawn with: the two are one.
+// The lasso. Its line is in pixels, and cells are selected with the camera that draws the picture.
 import { useSignal } from "@preact/signals";
 import { toPixels, type Camera } from "../charts/camera.js";
 import { pointsInside } from "../charts/polygon.js";

@@ -22,7 +22,7 @@ export type Tool = "move" | "lasso" | "box";
 export const tool = signal<Tool>("move");
 const { camera, size } = drawn;
 const hovered = signal<(Hit & { readonly x: number; readonly y: number }) | null>(null);
-/** Whether the camera shows everything, and goes on to when the place changes its size. */
+/** Whether the camera shows all cells, also after the picture is resized. */
 let isFitted = true;
 
 export function CellsView({ result }: { readonly result: MappingResult }) {
@@ -76,7 +76,7 @@ export function CellsView({ result }: { readonly result: MappingResult }) {
   );
 }
 
-/** What lies over the points: names, the line that selects, the card of a cell. */
+/** Overlays of the points: names, the lasso, the card of a cell. */
 function Overlays({
   result,
   onWheel,
@@ -217,13 +217,13 @@ function ToolButton({
   );
 }
 
-function describe({ cells, reference, verdict: own }: MappingResult): string {
+function describe({ cells, reference, verdict: initialVerdict }: MappingResult): string {
   const shown = coloring.value;
   return [
     counted(cells, "query cell"),
     reference ? ` over ${count(reference.positions.length / 2)} cells of the reference` : "",
     shown ? `, coloured by ${shown.title}` : "",
-    `. Verdict: ${(verdict.value ?? own).light}. `,
+    `. Verdict: ${(verdict.value ?? initialVerdict).light}. `,
     "Arrow keys move, plus and minus zoom, 0 resets the view; the legend lists the groups.",
   ].join("");
 }

@@ -1,5 +1,5 @@
-// Compare: groups of samples, by expression within each type and by composition, with samples as the units;
-// and two selections of cells, which says something of these cells alone.
+// Compare: groups of samples, by expression within each type and by composition, with samples as units; and
+// two selections, with cells as units.
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { AbundanceComparison, GeneComparison } from "scpoli";
@@ -313,17 +313,17 @@ function Selections() {
   const { selection } = work.value.view;
   const { a, b } = compared.value;
   const answer = selectionsCompared.value;
-  const row = (name: "a" | "b", own: Selection | null, none: string) => (
+  const row = (name: "a" | "b", chosen: Selection | null, none: string) => (
     <p class="row tight">
       <strong>{name.toUpperCase()}</strong>
-      <span class="text">{own ? `${counted(own.cells.length, "cell")}, ${own.how}` : none}</span>
+      <span class="text">{chosen ? `${counted(chosen.cells.length, "cell")}, ${chosen.how}` : none}</span>
       <button
         disabled={!selection}
         onClick={() => (compared.value = { ...compared.value, [name]: selection })}
       >
         Take the selection
       </button>
-      {own && (
+      {chosen && (
         <button class="quiet" onClick={() => (compared.value = { ...compared.value, [name]: null })}>
           Clear
         </button>

@@ -11,7 +11,7 @@ export function CopyButton({ command: { what, command } }: { readonly command: C
       copied.value = command;
       announcement.value = "Copied.";
     } catch {
-      // not over http, and not where the browser asks and is told no
+      // over http, or if the user refuses
       tell("warning", "The browser did not let the page copy", "The page Save shows the command.");
     }
   };

@@ -1,5 +1,4 @@
-// Filters: which cells are shown, by groups and by numbers. The numbers of each filter are those that the
-// others leave.
+// Filters by group and by number. The counts of each filter are those of the cells that pass the others.
 import { readColumnOrGene } from "../reading.js";
 import { coloringBy, type Groups, type Range } from "../coloring.js";
 import { Icon } from "../icons.js";

@@ -1,4 +1,4 @@
-// The start of the page: what it does, what comes out, and an example that is mapped already.
+// The start of the page: what it does, and a mapped example.
 import { earlier, openEarlier } from "../autosave.js";
 import { openExample, openExampleReference } from "../example.js";
 import { pictureSize } from "../example-files.js";

@@ -255,7 +255,7 @@ function isolate(name: string): void {
   });
 }
 
-/** Shows where a type that the query lacks lies in the reference. */
+/** Shows where the reference has a type that the query lacks. */
 function isolateInReference(name: string): void {
   const { isolated } = work.value.view;
   changeView("show a type of the reference", {

@@ -121,7 +121,7 @@ const topSymbols = (rows: readonly MarkerRow[]): string[] =>
     .slice(0, 6)
     .map(({ symbol }) => symbol);
 
-/** Reads genes and puts them beside those that are looked at. */
+/** Reads genes and adds them to those shown side by side. */
 export async function addGenes(names: readonly string[]): Promise<void> {
   if (!(await readGenes(names))) return;
   const { genes } = work.value.view;

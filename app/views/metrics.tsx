@@ -1,5 +1,4 @@
-// Metrics: how good the integration is and how right the labels are, where the query brings labels of its own
-// to compare with.
+// Metrics of integration and of label transfer, if the query has its own labels to compare with.
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { Evaluation } from "scpoli";

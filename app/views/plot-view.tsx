@@ -5,7 +5,7 @@ import type { Plot } from "scpoli";
 import { SaveChart } from "../charts/save-chart.js";
 import type { Plots } from "../saving.js";
 
-/** @param depends - what the picture is made of: it is drawn anew when one of these changes */
+/** @param depends - inputs of the plot: it is redrawn when one of them changes */
 export function PlotView({
   name,
   plot,

@@ -1,5 +1,5 @@
-// The view of samples: principal components of their embeddings with metadata, what explains them, how well
-// they are told apart, and genes that go with them.
+// Analysis of samples: principal components of their embeddings, associations with metadata, prediction of
+// groups, and correlated genes.
 import { analyses } from "../answers.js";
 import { queryConditions } from "../conditions.js";
 import { signal, useSignal } from "@preact/signals";
@@ -43,7 +43,7 @@ async function analyse(classify: readonly string[]): Promise<void> {
 
 export function SampleAnalysisPanel({ result }: { readonly result: MappingResult }) {
   const { query, reference } = work.value;
-  const own = analyses.value?.of === result ? analyses.value : null;
+  const answer = analyses.value?.of === result ? analyses.value : null;
   if (result.samples.length === 0)
     return (
       <p class="empty">
@@ -73,10 +73,10 @@ export function SampleAnalysisPanel({ result }: { readonly result: MappingResult
             </select>
           </label>
           <button onClick={() => analyse([])} disabled={isBusy.value}>
-            {own ? "Analyse again" : "Analyse"}
+            {answer ? "Analyse again" : "Analyse"}
           </button>
         </div>
-        {!own && (
+        {!answer && (
           <p class="hint">
             Reads the mean expression of each sample, and the columns that are constant within samples as
             their metadata.
@@ -84,7 +84,7 @@ export function SampleAnalysisPanel({ result }: { readonly result: MappingResult
         )}
       </section>
       {(
-        own?.results ??
+        answer?.results ??
         result.samples.map((map): SampleAnalysisResult | { readonly map: typeof map } => ({ map }))
       ).map((analysis, position) => (
         <Analysis
@@ -95,7 +95,7 @@ export function SampleAnalysisPanel({ result }: { readonly result: MappingResult
           analysis={"guidance" in analysis ? analysis : null}
         />
       ))}
-      {own && <CopyCommand id="samples" />}
+      {answer && <CopyCommand id="samples" />}
     </>
   );
 }
@@ -390,7 +390,7 @@ const mostGenes = 15;
 function Genes({ analysis: { genes, geneCounts, map } }: { readonly analysis: SampleAnalysisResult }) {
   const component = useSignal(1);
   if (genes.length === 0) return null;
-  const own = genes.filter((row) => row.component === component.value);
+  const ofComponent = genes.filter((row) => row.component === component.value);
   const counted = geneCounts.find((row) => row.component === component.value);
   return (
     <section aria-labelledby={`genes-${map.key}`}>
@@ -417,7 +417,7 @@ function Genes({ analysis: { genes, geneCounts, map } }: { readonly analysis: Sa
       <DataTable
         caption={`Genes correlated with PC${component.value}`}
         file={`genes-PC${component.value}`}
-        rows={own}
+        rows={ofComponent}
         keyOf={(row) => row.gene}
         most={mostGenes}
         columns={[

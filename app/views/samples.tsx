@@ -1,5 +1,5 @@
-// The samples beside the cells, linked both ways: picked cells colour the samples by how many of them they
-// have, brushed samples pick their cells.
+// Samples by their embeddings, linked with the cells both ways: samples show their share of the selected
+// cells, and brushed samples select their cells.
 import { useSignal } from "@preact/signals";
 import type { TargetedPointerEvent } from "preact";
 import { normalEllipse, placeLabels, type LabelPlace, type Plot } from "scpoli/plots";
@@ -427,13 +427,13 @@ const mostNamed = 40;
 function namePlaces(
   points: readonly (readonly [number, number])[],
   names: readonly string[],
-  own: readonly string[],
+  queryNames: readonly string[],
   width: number,
 ): (LabelPlace | null)[] {
   const order = names
-    .map((name, sample) => ({ sample, isOwn: own.includes(name) }))
-    .filter(({ isOwn }) => isOwn || names.length <= mostNamed)
-    .sort((a, b) => Number(b.isOwn) - Number(a.isOwn));
+    .map((name, sample) => ({ sample, isQuery: queryNames.includes(name) }))
+    .filter(({ isQuery }) => isQuery || names.length <= mostNamed)
+    .sort((a, b) => Number(b.isQuery) - Number(a.isQuery));
   const places = new Array<LabelPlace | null>(names.length).fill(null);
   // every sample is in the way of a name, named or not
   const others = names.flatMap((_, sample) => (order.some((one) => one.sample === sample) ? [] : [sample]));
@@ -455,7 +455,7 @@ type Condition = MappingResult["conditions"][number];
 
 function cellsOf({ names, codes }: Condition, name: string): number {
   const code = names.indexOf(name);
-  return codes.reduce((sum, own) => sum + (own === code ? 1 : 0), 0);
+  return codes.reduce((sum, one) => sum + (one === code ? 1 : 0), 0);
 }
 
 function selectSamples(
@@ -468,10 +468,11 @@ function selectSamples(
   if (!wanted.includes(true)) return mode === "replace" ? clearSelection() : undefined;
   const cells: number[] = [];
   condition.codes.forEach((code, cell) => wanted[code] && cells.push(cell));
-  const own = condition.names.filter((_, code) => wanted[code]);
+  const selected = condition.names.filter((_, code) => wanted[code]);
+  const more = selected.length - 3;
   select(
     Uint32Array.from(cells),
-    `${key} ${own.slice(0, 3).join(", ")}${own.length > 3 ? ` and ${own.length - 3} more` : ""}`,
+    `${key} ${selected.slice(0, 3).join(", ")}${more > 0 ? ` and ${more} more` : ""}`,
     mode,
   );
 }
@@ -484,13 +485,13 @@ function selectedShares(
   samples: number,
 ): Float64Array | null {
   if (!cells) return null;
-  const [own, all] = [new Float64Array(samples), new Float64Array(samples)];
+  const [selected, all] = [new Float64Array(samples), new Float64Array(samples)];
   const rows = names.map((name) => rowOf.get(name) ?? -1);
   const add = (into: Float64Array, code: number): void =>
     void (code >= 0 && rows[code]! >= 0 && into[rows[code]!]!++);
   for (const code of codes) add(all, code);
-  for (const cell of cells) add(own, codes[cell]!);
-  return own.map((value, sample) => value / Math.max(1, all[sample]!));
+  for (const cell of cells) add(selected, codes[cell]!);
+  return selected.map((value, sample) => value / Math.max(1, all[sample]!));
 }
 
 function scaled(values: readonly number[], from: number, to: number): Pick<SampleAxis, "scale" | "ticks"> {

@@ -1,4 +1,4 @@
-// Save: every result as a file of its own, and the session as a whole.
+// Save: each result as a file, and the whole session.
 import { useSignal } from "@preact/signals";
 import { guarded } from "../job-status.js";
 import { download } from "../files.js";

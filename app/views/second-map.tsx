@@ -1,5 +1,4 @@
-// A second map of the cells: an embedding of the query's own file, in the same colours. Selections are shared: what
-// a lasso encloses here is selected in both.
+// A second map of the cells: an embedding stored in the query's file, with the same colours and selections.
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { fittingCamera, pointRadius, toPixels, type Camera } from "../charts/camera.js";
@@ -121,7 +120,8 @@ function drawCells(
     const cell = order?.[i] ?? i;
     const opacity = colours[4 * cell + 3]!;
     if (opacity === 0) continue;
-    const colour = `rgb(${colours[4 * cell]} ${colours[4 * cell + 1]} ${colours[4 * cell + 2]} / ${opacity / 255})`;
+    const [red, green, blue] = colours.subarray(4 * cell, 4 * cell + 3);
+    const colour = `rgb(${red} ${green} ${blue} / ${opacity / 255})`;
     if (colour !== last) context.fillStyle = last = colour;
     const [x, y] = toPixels(camera, width, height, positions[2 * cell]!, positions[2 * cell + 1]!);
     context.fillRect(x - dot / 2, y - dot / 2, dot, dot);

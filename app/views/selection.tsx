@@ -15,7 +15,7 @@ export function SelectionPanel({ result }: { readonly result: MappingResult }) {
   const { selection, level } = work.value.view;
   if (!selection) return null;
   const { cells, how } = selection;
-  const own = result.levels[level];
+  const shownLevel = result.levels[level];
   return (
     <section class="selection" aria-labelledby="selection-title">
       <header class="row">
@@ -35,11 +35,11 @@ export function SelectionPanel({ result }: { readonly result: MappingResult }) {
         </button>
       </header>
       <div class="columns-2 tight">
-        {own && (
+        {shownLevel && (
           <Composition
-            title={own.key}
-            codes={predictedCodes(own, unknown.value[level])}
-            names={[...own.types, unknownName]}
+            title={shownLevel.key}
+            codes={predictedCodes(shownLevel, unknown.value[level])}
+            names={[...shownLevel.types, unknownName]}
             cells={cells}
           />
         )}
@@ -49,7 +49,7 @@ export function SelectionPanel({ result }: { readonly result: MappingResult }) {
       </div>
       <SelectionMarkers cells={cells} how={how} />
       <LabelForm cells={cells} />
-      <Naming level={own?.key} cells={{ rows: cells }} />
+      <Naming level={shownLevel?.key} cells={{ rows: cells }} />
     </section>
   );
 }

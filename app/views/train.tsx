@@ -1,4 +1,4 @@
-// Train: the options with the paper's defaults, and the run as it goes on.
+// Train: options with their defaults, and the progress of the run.
 import { signal } from "@preact/signals";
 import { continueTraining, discardTraining, finishTraining, pauseTraining, train } from "../training.js";
 import { LossChart } from "../charts/losses.js";
@@ -313,7 +313,7 @@ function Switches() {
   );
 }
 
-/** The run as it goes on. */
+/** Progress of the run. */
 function Live() {
   const { progress, losses, notes, status } = job.value!;
   const isPaused = status === "paused";

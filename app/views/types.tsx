@@ -1,5 +1,4 @@
-// The predicted types: how many cells each has, how sure they are, what each sample is made of, and the
-// user's own labels beside them.
+// Predicted types: cells and probability of each, composition of the samples, and the user's labels.
 import { labelCounts, renameAnnotation, renameLabel } from "../annotation.js";
 import { coloringBy } from "../coloring.js";
 import type { LevelResult, MappingResult } from "../protocol.js";
@@ -88,7 +87,7 @@ function typeRows(
   shown: Uint8Array | null,
 ): TypeRow[] {
   const level = levels[at]!;
-  const theirs = reference?.levels[at];
+  const landmarks = reference?.levels[at];
   const cellsOf = level.types.map((): number[] => []);
   level.predicted.forEach((code, cell) => {
     if (!shown || shown[cell]) cellsOf[code]!.push(cell);
@@ -102,7 +101,7 @@ function typeRows(
         cells: cells.length,
         unknownCells: cells.reduce((sum, cell) => sum + flags[cell]!, 0),
         probability: cells.length > 0 ? sorted[cells.length >> 1]! : null,
-        reference: theirs ? theirs.reduce((sum, own) => sum + Number(own === code), 0) : null,
+        reference: landmarks ? landmarks.reduce((sum, one) => sum + Number(one === code), 0) : null,
       };
     })
     .sort((a, b) => b.cells - a.cells || (b.reference ?? 0) - (a.reference ?? 0));

@@ -90,7 +90,7 @@ function setThreshold(value: Limit): void {
   const { view } = work.value;
   changeView(
     "move the threshold",
-    { thresholds: view.thresholds.map((own, level) => (level === view.level ? value : own)) },
+    { thresholds: view.thresholds.map((present, level) => (level === view.level ? value : present)) },
     { joins: true },
   );
 }

@@ -1,5 +1,5 @@
-// Unknown cells: the query's clusters with how many of their cells are unknown, what marks them and what
-// makes them new, before one is asked for a name.
+// Unknown cells: clusters of the query with their unknown cells, marker genes and the genes that make them
+// novel.
 import { useEffect, useMemo } from "preact/hooks";
 import { clusterMarkers, findClusterMarkers } from "../answers.js";
 import { annotateByMajority } from "../annotation.js";
@@ -148,19 +148,21 @@ function clusterRows(
   level: number,
 ): ClusterRow[] {
   if (!clusters) return [];
-  const own = levels[level];
+  const shownLevel = levels[level];
   const summaries = new Map(summary.clusters?.map((one) => [one.cluster, one]));
   const rows = clusters.numbers.map((cluster, code): ClusterRow => {
     const cells = cellsWhere(clusters.codes, code);
     const types = new Map<number, number>();
-    if (own)
-      for (const cell of cells) types.set(own.predicted[cell]!, (types.get(own.predicted[cell]!) ?? 0) + 1);
+    for (const cell of shownLevel ? cells : []) {
+      const type = shownLevel!.predicted[cell]!;
+      types.set(type, (types.get(type) ?? 0) + 1);
+    }
     const [most] = [...types].sort(([, a], [, b]) => b - a);
     return {
       cluster,
       cells,
       unknownCells: flagged ? cells.reduce((sum, cell) => sum + flagged[cell]!, 0) : 0,
-      predicted: most ? own!.types[most[0]]! : null,
+      predicted: most ? shownLevel!.types[most[0]]! : null,
       share: most ? most[1] / cells.length : 0,
       summary: summaries.get(cluster) ?? null,
     };

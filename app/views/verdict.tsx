@@ -1,4 +1,4 @@
-// The verdict on the mapping: a traffic light, in words too, with the numbers that speak for it.
+// The verdict on the mapping: a traffic light in words, shapes and colours, with its reasons.
 import type { MappingResult } from "../protocol.js";
 import { verdict } from "../state.js";
 import { pageWords } from "../words.js";

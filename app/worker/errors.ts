@@ -1,4 +1,4 @@
-// Errors across the worker's border: comlink keeps message and stack of an error, we need its kind too.
+// Errors of workers: comlink passes message and stack, this adds the kind.
 import { transferHandlers } from "comlink";
 import type { ScPoliError } from "scpoli";
 import type { PlainError } from "../protocol.js";

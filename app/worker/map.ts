@@ -23,7 +23,7 @@ export async function mapQuery(
   const model = await openModel(modelFiles);
   const query = await openData(queryFiles);
   try {
-    const mapping = await model.map(query, { ...request, ...told(listener), signal: stop.signal });
+    const mapping = await model.map(query, { ...request, ...callbacks(listener), signal: stop.signal });
     return await resultOf(mapping, query, name, await packModel(mapping.model, name), request);
   } finally {
     query.close();
@@ -38,7 +38,7 @@ export interface Naming {
   readonly rows?: Uint32Array;
 }
 
-/** Makes chosen cells a cell type of the mapped model, and labels the query anew with it. */
+/** Makes chosen cells a cell type of the mapped model, and labels the query again. */
 export async function nameCellType(
   queryFiles: readonly LocalFile[],
   mappedModel: readonly LocalFile[],
@@ -52,7 +52,7 @@ export async function nameCellType(
   const query = await openData(queryFiles);
   try {
     const { conditionKeys, conditionValues, threshold, classifier, force } = request;
-    const settings = { conditionKeys, conditionValues, force, ...told(listener), signal: stop.signal };
+    const settings = { conditionKeys, conditionValues, force, ...callbacks(listener), signal: stop.signal };
     const grown = await model.label({
       name,
       level,
@@ -66,7 +66,7 @@ export async function nameCellType(
   }
 }
 
-function told(listener: Listener): Required<Pick<MapOptions, "onProgress" | "onNote">> {
+function callbacks(listener: Listener): Required<Pick<MapOptions, "onProgress" | "onNote">> {
   return {
     onProgress: throttled((progress) => listener.progress(progress)),
     onNote: (note) => listener.note(note),

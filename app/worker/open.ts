@@ -1,4 +1,4 @@
-// Looking into files: what an AnnData file holds, a model in short, columns, genes.
+// Reads files: the contents of an AnnData file, a summary of a model, columns, genes and embeddings.
 import { inspect, readExpression, type Note } from "scpoli";
 import { transfer } from "comlink";
 import type {

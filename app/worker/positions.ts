@@ -58,10 +58,12 @@ function medians(
   const { levels: annotation, cellTypes } = mapping.model.content;
   return annotation.flatMap(({ key, types }, level) =>
     types.flatMap((row, code) => {
-      const own = Array.from(levels[level]!.keys()).filter((cell) => levels[level]![cell] === code);
-      if (own.length === 0) return [];
+      const cellsOfType = Array.from(levels[level]!.keys()).filter((cell) => levels[level]![cell] === code);
+      if (cellsOfType.length === 0) return [];
       const middle = (axis: number): number =>
-        own.map((cell) => positions[2 * cell + axis]!).sort((a, b) => a - b)[own.length >> 1]!;
+        cellsOfType.map((cell) => positions[2 * cell + axis]!).sort((a, b) => a - b)[
+          cellsOfType.length >> 1
+        ]!;
       return [{ name: cellTypes[row]!, level: key, x: middle(0), y: middle(1) }];
     }),
   );

@@ -16,7 +16,7 @@ export interface SampleRequest {
   readonly classify: readonly string[];
 }
 
-/** Genes of each component that are told, in either direction. */
+/** Maximum number of genes of a component, in either direction. */
 const mostGenes = 40;
 
 export async function analyseSamples(
@@ -50,8 +50,8 @@ export async function analyseSamples(
 
 function topGenes({ genes, components }: SampleAnalysis): SampleAnalysisResult["genes"] {
   return Array.from({ length: components.scores.columns }, (_, k) => k + 1).flatMap((component) => {
-    const own = (genes?.correlations ?? []).filter((row) => row.component === component);
-    const ranked = [...own].sort((a, b) => a.p - b.p || Math.abs(b.r) - Math.abs(a.r));
+    const ofComponent = (genes?.correlations ?? []).filter((row) => row.component === component);
+    const ranked = [...ofComponent].sort((a, b) => a.p - b.p || Math.abs(b.r) - Math.abs(a.r));
     return ranked.slice(0, mostGenes);
   });
 }

@@ -1,5 +1,4 @@
-// What is made of the query with the results in it: the file itself, a report, metrics. Models are zip files
-// already when they reach the page.
+// Outputs from the query with its results: the file itself, a report, metrics.
 import { AnnData, evaluate, makeReport, writeCopy, type Additions, type Evaluation } from "scpoli";
 import { zip } from "scpoli/browser";
 import type { Listener, LocalFile } from "../protocol.js";

@@ -1,5 +1,5 @@
-// Training a reference. To pause is to stop at a checkpoint in this worker's file system, to go on is to
-// resume from it, to the same bytes.
+// Training a reference. Pausing stops at a checkpoint in this worker's file system; continuing resumes from
+// it, to the same bytes.
 import { ScPoli, type AnnData, type Progress } from "scpoli";
 import type { Listener, LocalFile, ModelInfo, TrainRequest } from "../protocol.js";
 import { openData, packModel } from "./disk.js";
