@@ -145,25 +145,31 @@ describe("the example, mapped", async () => {
       Number(cx),
       Number(cy),
     ]);
-    const shot = await plot.screenshot();
-    const isInk = await page.evaluate(
-      async ([png, points]) => {
-        const bytes = Uint8Array.from(atob(png), (sign) => sign.charCodeAt(0));
-        const image = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
-        const canvas = new OffscreenCanvas(image.width, image.height);
-        const context = canvas.getContext("2d")!;
-        context.drawImage(image, 0, 0);
-        const { data } = context.getImageData(0, 0, image.width, image.height);
-        return points.filter(([cx, cy]) => {
-          const at = 4 * (Math.round(cy!) * image.width + Math.round(cx!));
-          return data[at]! + data[at + 1]! + data[at + 2]! < 740;
-        }).length;
-      },
-      [shot.toString("base64"), dots] as const,
-    );
+    const drawnDots = async (): Promise<number> =>
+      page.evaluate(
+        async ([png, points]) => {
+          const bytes = Uint8Array.from(atob(png), (sign) => sign.charCodeAt(0));
+          const image = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+          const canvas = new OffscreenCanvas(image.width, image.height);
+          const context = canvas.getContext("2d")!;
+          context.drawImage(image, 0, 0);
+          const { data } = context.getImageData(0, 0, image.width, image.height);
+          return points.filter(([cx, cy]) => {
+            const at = 4 * (Math.round(cy!) * image.width + Math.round(cx!));
+            return data[at]! + data[at + 1]! + data[at + 2]! < 740;
+          }).length;
+        },
+        [(await plot.screenshot()).toString("base64"), dots] as const,
+      );
+    // while the camera moves a machine without a graphics card draws fewer points
+    let drawn = 0;
+    for (let attempt = 0; attempt < 8 && drawn <= 0.95 * dots.length; attempt++) {
+      await page.waitForTimeout(500);
+      drawn = await drawnDots();
+    }
     assert.ok(
-      isInk > 0.95 * dots.length,
-      `${isInk} of ${dots.length} dots are drawn where the picture has them`,
+      drawn > 0.95 * dots.length,
+      `${drawn} of ${dots.length} dots are drawn where the picture has them`,
     );
     assert.match(svg, /reference/);
     assert.match(svg, /prototype of a type/);
@@ -395,14 +401,14 @@ describe("the example, mapped", async () => {
     };
     await run("map");
     await run("compare");
-    const [ours, theirs] = await Promise.all(
+    const [pageFile, commandFile] = await Promise.all(
       [file, join(folder, "cli-kang_query-mapped.h5ad")].map((path) => AnnData.open(path)),
     );
     const labels = async (mapped: AnnData): Promise<string[]> => {
       const { codes, names } = factorize(await mapped.obs.column("cell_type_pred"));
       return Array.from(codes, (one) => names[one]!);
     };
-    assert.deepEqual(await labels(ours!), await labels(theirs!));
+    assert.deepEqual(await labels(pageFile!), await labels(commandFile!));
     const compared = readFileSync(join(folder, "cli-kang_query-stim-ctrl", "genes.csv"), "utf8");
     assert.deepEqual(
       shownGenes,
@@ -412,8 +418,8 @@ describe("the example, mapped", async () => {
         .slice(0, shownGenes.length)
         .map((line) => line.split(",")[2]),
     );
-    ours!.close();
-    theirs!.close();
+    pageFile!.close();
+    commandFile!.close();
     await look(page, "26-save");
   });
 
