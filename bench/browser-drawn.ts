@@ -80,14 +80,18 @@ const seconds = async (run: () => Promise<unknown>): Promise<number> => {
 const isIdle = (page: Page): Promise<unknown> =>
   page.waitForFunction(() => document.querySelector(".job") === null, null, { timeout: 400_000 });
 const framesOf = (page: Page): Promise<number> =>
-  page.evaluate(() => Number(document.querySelector<HTMLElement>(".plot canvas")?.dataset["frames"] ?? 0));
+  page.evaluate(() =>
+    Number(document.querySelector<HTMLElement>(".cells > .plot-place canvas")?.dataset["frames"] ?? 0),
+  );
 /** Seconds from an action until the cells are redrawn. */
 const untilDrawn = async (page: Page, deed: () => Promise<unknown>): Promise<number> => {
   const before = await framesOf(page);
   return seconds(async () => {
     await deed();
     await page.waitForFunction(
-      (frames) => Number(document.querySelector<HTMLElement>(".plot canvas")!.dataset["frames"]) > frames,
+      (frames) =>
+        Number(document.querySelector<HTMLElement>(".cells > .plot-place canvas")!.dataset["frames"]) >
+        frames,
       before,
       { polling: "raf", timeout: 120_000 },
     );
@@ -198,7 +202,9 @@ export async function drawnSpeed(
     const drawn = await seconds(async () => {
       await page.getByRole("button", { name: "Map the cells" }).click();
       await page.waitForFunction(
-        () => Number(document.querySelector<HTMLElement>(".plot canvas")?.dataset["frames"] ?? 0) > 0,
+        () =>
+          Number(document.querySelector<HTMLElement>(".cells > .plot-place canvas")?.dataset["frames"] ?? 0) >
+          0,
         null,
         { polling: "raf", timeout: 400_000 },
       );
