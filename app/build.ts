@@ -72,7 +72,7 @@ export const serviceWorker: Plugin = {
       for (const name of publicFiles) digest.update(readFileSync(path(`public/${name}`)));
       const names = Object.keys(bundle)
         // the index of models may be replaced where the page is served: it is not kept
-        .filter((name) => !["service-worker.js", indexAddress].includes(name) && !name.endsWith(".map"))
+        .filter((name) => name !== "service-worker.js" && !name.endsWith(".map"))
         .sort();
       for (const name of names) {
         const output = bundle[name]!;
@@ -85,15 +85,13 @@ export const serviceWorker: Plugin = {
           throw new Error(`${placeholder} is not in the service worker once`);
         return code.replace(placeholder, () => value);
       };
-      worker.code = put(
-        put(
-          worker.code,
-          "PAGE_FILES",
-          JSON.stringify(["./", ...names.filter((name) => name !== "index.html"), ...publicFiles]),
-        ),
-        "PAGE_VERSION",
-        JSON.stringify(digest.digest("hex").slice(0, 16)),
-      );
+      const values = {
+        PAGE_FILES: ["./", ...names.filter((name) => name !== "index.html"), ...publicFiles],
+        PAGE_VERSION: digest.digest("hex").slice(0, 16),
+        MODEL_INDEX: indexAddress,
+      };
+      for (const [placeholder, value] of Object.entries(values))
+        worker.code = put(worker.code, placeholder, JSON.stringify(value));
     },
   },
 };

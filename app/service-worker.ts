@@ -6,6 +6,7 @@ import { pageHeaders } from "../dist/cli/app-headers.js";
 /** Filled in when the page is built (build.ts). */
 declare const PAGE_FILES: readonly string[];
 declare const PAGE_VERSION: string;
+declare const MODEL_INDEX: string;
 
 /** Part of a service worker's scope, which TypeScript's library for pages has not. */
 interface Scope {
@@ -51,10 +52,17 @@ scope.addEventListener("fetch", (event) => {
   event.respondWith(answer(request));
 });
 
+/** The list of models changes without the page: it comes from the server, and from the cache when offline. */
+const isIndex = ({ url }: Request): boolean => new URL(url).pathname.endsWith(`/${MODEL_INDEX}`);
+
 async function answer(request: Request): Promise<Response> {
+  const cache = await caches.open(kept);
   // what follows a question mark asks for one more copy of the same file
-  const found = await (await caches.open(kept)).match(request, { ignoreSearch: true });
-  const response = found ?? (await fetch(request));
+  const cached = await cache.match(request, { ignoreSearch: true });
+  const response =
+    isIndex(request) && cached
+      ? await fetch(request).catch(() => cached)
+      : (cached ?? (await fetch(request)));
   if (response.type === "opaqueredirect" || response.status === 0) return response;
   const headers = new Headers(response.headers);
   for (const [name, value] of Object.entries(pageHeaders)) headers.set(name, value);
