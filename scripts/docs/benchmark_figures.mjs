@@ -30,6 +30,12 @@ function rowsOf(name) {
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 const unique = (values) => [...new Set(values)];
+/** Means of figures over the rows of each name. */
+const meansByName = (rows, names, figures) =>
+  names.map((name) => {
+    const named = rows.filter((row) => row.name === name);
+    return figures.map((figure) => mean(named.map((row) => row[figure]).filter(isNumber)));
+  });
 
 function put(path, text) {
   const file = join(root, path);
@@ -275,16 +281,7 @@ function modalities() {
         columns: ["accuracy", "macro F1", "weighted F1"],
         rowLabel: "configuration",
         columnLabel: "figure",
-        values: names.map((name) =>
-          figures.map((figure) =>
-            mean(
-              rows
-                .filter((row) => row.name === name)
-                .map((row) => row[figure])
-                .filter(isNumber),
-            ),
-          ),
-        ),
+        values: meansByName(rows, names, figures),
         range: [0.3, 1],
         legend: "mean of the seeds",
       }),
@@ -455,16 +452,7 @@ function rounds() {
       columns: ["prototype accuracy", "prototype F1", "classifier accuracy", "classifier F1", "integration"],
       rowLabel: "data, shards x rounds",
       columnLabel: "score",
-      values: names.map((name) =>
-        figures.map((figure) =>
-          mean(
-            rows
-              .filter((row) => row.name === name)
-              .map((row) => row[figure])
-              .filter(isNumber),
-          ),
-        ),
-      ),
+      values: meansByName(rows, names, figures),
       range: [0.6, 1],
       legend: "mean of the seeds",
     }),
