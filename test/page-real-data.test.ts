@@ -93,7 +93,7 @@ describe("real data", { skip: existsSync(interop) ? false : "needs ../shared" },
         "--quiet",
       );
       cpSync(join(root, "dist", "app"), at("site"), { recursive: true });
-      mkdirSync(join(at("site"), "models"));
+      mkdirSync(join(at("site"), "models"), { recursive: true });
       writeFileSync(
         join(at("site"), "models", "panc8.zip"),
         zipSync(
