@@ -1,10 +1,11 @@
 // npm run bench:answers [-- SECTION ...]: results and speed of markers, comparisons, corrected expression
 // and samples on real data. Each section stores its text and numbers in bench/results/answers.json, from
-// which docs/benchmarks/markers-and-comparisons.md is made. Needs ../shared/data and, for the comparison with
-// scanpy, a Python that has it (SCPOLI_REFERENCE_PYTHON).
+// which docs/benchmarks/markers-and-comparisons.md is made. Needs ../shared/data and, for the comparisons
+// with scanpy and scVI, a Python that has them (SCPOLI_REFERENCE_PYTHON).
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { comparisonOfSamples } from "./answers/comparison.ts";
+import { decodedExpression } from "./answers/expression.ts";
 import { markersOnRealData } from "./answers/markers.ts";
 import { root } from "./answers/section.ts";
 import type { Section } from "./answers/section.ts";
@@ -13,6 +14,7 @@ import { markersSpeed } from "./answers/speed.ts";
 const sections: Readonly<Record<string, () => Promise<Section>>> = {
   markers: markersOnRealData,
   comparison: comparisonOfSamples,
+  expression: decodedExpression,
   speed: markersSpeed,
 };
 
