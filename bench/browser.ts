@@ -11,6 +11,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { pageHeaders } from "../dist/cli/app-headers.js";
+import { median } from "../dist/numerics/descriptive.js";
 import { serveFolder } from "../dist/platform/server-node.js";
 import { launchBrowser } from "../test/browser.ts";
 import { drawnSpeed } from "./browser-drawn.ts";
@@ -38,8 +39,6 @@ interface Row extends Speed {
   readonly threads: number;
 }
 
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 const medians = (runs: readonly Speed[]): Speed => ({
   training: median(runs.map((run) => run.training)),
   mapping: median(runs.map((run) => run.mapping)),

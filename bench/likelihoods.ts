@@ -7,6 +7,7 @@ import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { reconLosses } from "../dist/contract/options.js";
 import type { RunOptions } from "../dist/engine/engine.js";
+import { median } from "../dist/numerics/descriptive.js";
 import { wasmBuilds, type Build, type WasmProgram } from "../dist/engine/wasm.js";
 import { setUp, time, type BenchSizes } from "./minibatch.ts";
 import { writeSection } from "./sections.ts";
@@ -17,8 +18,6 @@ const rounds = 7;
 const run: RunOptions = { step: 10, learningRate: 1e-3, klWeight: 0.5, prototypeWeight: 5, seed: 7 };
 const likelihoods = reconLosses.filter((name) => name !== "reference-poisson");
 const trainingOptions = { dropout: 0.05, prototypeNorm: 2 };
-
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 /** Share of the decoder's last layer's matrix products in a training step under nb, one thread. */
 async function shareOfProducts(sizes: BenchSizes, build: Build): Promise<number> {

@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RunOptions } from "../dist/engine/engine.js";
 import type { WasmEngine } from "../dist/engine/wasm.js";
+import { median } from "../dist/numerics/descriptive.js";
 import { setUp } from "./minibatch.ts";
 import { writeSection } from "./sections.ts";
 
@@ -21,8 +22,6 @@ const losses: readonly [string, RunOptions][] = [
   ["cross-entropy", { crossEntropyWeight: 50 }],
   ["both", { prototypeWeight: 10, crossEntropyWeight: 50 }],
 ];
-
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 interface Timed {
   readonly hidden: number;

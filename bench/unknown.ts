@@ -96,7 +96,7 @@ function smallSummary(results: readonly Result[]): string {
   });
   return (
     "- Flagged among known cells with a reference of 400 cells from two donors or batches: " +
-    `${texts.join("; ")}.`
+    `${texts.join("; ")}. (kang16-unstimulated: controls only, and half of the query is stimulated.)`
   );
 }
 
@@ -174,7 +174,7 @@ function tabulate(results: readonly Result[]): void {
   const summary = [...summarize(large), ...(small.length === 0 ? [] : [smallSummary(small)])];
   writeSection(join(root, "docs/benchmarks/labels.md"), "Unknown cells", [
     `Each cell type with at least ${leastCells} query cells left out of the reference in turn; mean of ` +
-      `${Math.max(...results.map(({ runs }) => runs.length))} seed(s). Made by \`npm run bench:unknown\`; ` +
+      `${Math.max(...results.map(({ runs }) => runs.length))} seeds. Made by \`npm run bench:unknown\`; ` +
       `single runs: \`bench/results/unknown.csv\`.`,
     "",
     ...summary,

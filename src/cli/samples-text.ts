@@ -102,7 +102,7 @@ function uncertaintyText({ uncertainty, samples }: SampleAnalysis): string | nul
   );
   if (known.length === 0) return null;
   const sorted = [...known].sort((a, b) => b.deviation - a.deviation);
-  const typical = median(Float64Array.from(known, ({ deviation }) => deviation));
+  const typical = median(known.map(({ deviation }) => deviation));
   const most = sorted
     .slice(0, 3)
     .map(({ name, deviation, cells }) => `${name} ${deviation.toFixed(2)} (${counted(cells, "cell")})`);

@@ -17,8 +17,8 @@ export function quantile(values: ArrayLike<number>, q: number): number {
 }
 
 /** The middle value, or half the sum of the two: as in R, not interpolated as by `quantile`. */
-export function median(values: Float64Array): number {
-  const sorted = values.slice().sort();
+export function median(values: ArrayLike<number>): number {
+  const sorted = Float64Array.from(values).sort();
   const n = sorted.length;
   return n % 2 === 1 ? sorted[(n - 1) / 2]! : (sorted[n / 2 - 1]! + sorted[n / 2]!) / 2;
 }

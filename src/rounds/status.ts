@@ -116,7 +116,7 @@ async function shardSeconds(
 }
 
 function medianOf(values: readonly number[]): number | null {
-  return values.length > 0 ? median(Float64Array.from(values)) : null;
+  return values.length > 0 ? median(values) : null;
 }
 
 async function secondsPerRound(folder: RunFolder, round: number): Promise<number | null> {
