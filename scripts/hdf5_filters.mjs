@@ -13,7 +13,7 @@ export function adaptedFilter(name, bytes) {
   const module = binaryen.readBinary(bytes);
   module.setFeatures(binaryen.Features.All);
   const imports = functionsOf(module).filter(({ module: from }) => from === "env");
-  const nameOf = (base) => imports.find((own) => own.base === base)?.name;
+  const nameOf = (base) => imports.find((entry) => entry.base === base)?.name;
   const malloc = nameOf("malloc");
   if (malloc === undefined)
     throw new Error(`${name} does not import malloc: look at where its memory comes from`);
@@ -73,8 +73,8 @@ function replaceLzf(module, zeroed, free) {
   const get = (i) => module.local.get(i, i32);
   const { load, store, const: number, ge_u, and, eqz, gt_u } = module.i32;
   const larger = (a, b) => module.select(gt_u(a(), b()), a(), b());
-  const isTold = ge_u(count(), number(3));
-  const told = module.if(isTold, load(8, 4, parameters()), number(0));
+  const hasLength = ge_u(count(), number(3));
+  const lengthParameter = module.if(hasLength, load(8, 4, parameters()), number(0));
   module.addFunction(
     "decompress",
     binaryen.createType([i32, i32, i32, i32, i32, i32]),
@@ -83,7 +83,7 @@ function replaceLzf(module, zeroed, free) {
     module.block("done", [
       module.if(eqz(and(get(0), number(reverse))), module.return(number(0))),
       module.local.set(wanted, module.call("lzf_length", [load(0, 4, block()), length()], i32)),
-      module.local.set(size, told),
+      module.local.set(size, lengthParameter),
       module.local.set(
         size,
         larger(

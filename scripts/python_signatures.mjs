@@ -94,12 +94,12 @@ function classOf({ name, options }, aliases) {
     .filter((option) => !hidden.includes(option.name) && !verbs[name].includes(option.name))
     .map((option) => `    ${nameInPython(option.name)}: ${typeOf(name, option)}`);
   const others = Object.entries(aliases)
-    .filter(([other, own]) => has(own) && !has(other))
+    .filter(([alias, ours]) => has(ours) && !has(alias))
     .map(
-      ([other, own]) =>
-        `    ${other}: ${typeOf(
+      ([alias, ours]) =>
+        `    ${alias}: ${typeOf(
           name,
-          options.find((option) => option.name === own),
+          options.find((option) => option.name === ours),
         )}`,
     );
   const words = name.split(" ").map((word) => `${word[0].toUpperCase()}${word.slice(1)}`);
