@@ -382,7 +382,9 @@ function statusText(folder: string, status: RoundsStatus): string {
   const lines = [
     `${folder}: ${status.round} of ${status.rounds} rounds ` +
       `merged${status.stopped_early ? ", stopped early" : ""}.`,
-    `Next: ${status.next}.`,
+    status.next === "finish"
+      ? "Nothing is missing: `scpoli rounds finish` writes the model, and may be run again."
+      : `Next: ${status.next}.`,
     ...(status.missing.length > 0 && status.done.length > 0 ? [`Done: ${status.done.join(", ")}.`] : []),
     ...status.stragglers.map(
       ({ shard, seconds, usual_seconds }) =>
