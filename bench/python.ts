@@ -15,6 +15,7 @@ import {
   root,
   variables,
 } from "../scripts/python_environments.ts";
+import { median } from "../dist/numerics/descriptive.js";
 import { writeSection } from "./sections.ts";
 
 interface Times {
@@ -45,7 +46,6 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 const [direct, throughPython] = [median(times.command_line), median(times.python)];
 const processor = [median(times.command_line_processor), median(times.python_processor)] as const;
 const overhead = processor[1] - processor[0];
@@ -79,7 +79,10 @@ writeFileSync(
     "",
   ].join("\n"),
 );
-const [size, share] = [Math.abs(overhead).toFixed(1), Math.abs((100 * overhead) / processor[0]).toFixed(0)];
+const runs = times.python.length;
+const percent = (100 * overhead) / processor[0];
+const difference =
+  runs < 3 ? "So few runs cannot tell a small difference." : `The difference is ${percent.toFixed(0)} %.`;
 writeSection(join(root, "docs/reference/python.md"), "Sizes and time", [
   `Made by \`npm run bench:python\` (single runs: \`bench/results/python.csv\`; ${cpus().length} cores).`,
   "",
@@ -87,15 +90,17 @@ writeSection(join(root, "docs/reference/python.md"), "Sizes and time", [
   "| --- | --- |",
   ...sizes.map(([what, megabytes]) => `| ${what} | ${megabytes} |`),
   "",
-  `\`model.map(adata)\` of ${cells.toLocaleString("en")} cells x ${genes.toLocaleString("en")} genes in ` +
-    `memory (${(nonzeros / 1e6).toFixed(0)} million counts other than 0) takes`,
-  `${processor[1].toFixed(1)} s of processor time, \`scpoli map\` of the same cells in an uncompressed file`,
-  `${processor[0].toFixed(1)} s: ${size} s or`,
-  `${share} % ${overhead < 0 ? "less" : "more"} (medians, ${times.python.length} of each, in turns). ` +
-    `${median(times.outside).toFixed(1)} s pass outside of the command:`,
-  "the model is inspected, the cells are written, Node.js starts, the results are read. On the clock,",
-  `\`model.map\` took ${throughPython.toFixed(0)} s and the command line ${direct.toFixed(0)} s, ` +
-    "with other programs on the machine.",
+  `Mapping ${cells.toLocaleString("en")} cells x ${genes.toLocaleString("en")} genes with ` +
+    `${(nonzeros / 1e6).toFixed(0)} million counts other than 0 ` +
+    `(${runs === 1 ? "one run" : `medians of ${runs} runs`}):`,
+  "",
+  "| what | processor time, s | time, s |",
+  "| --- | --- | --- |",
+  `| \`model.map(adata)\`, cells in memory | ${processor[1].toFixed(1)} | ${throughPython.toFixed(1)} |`,
+  `| \`scpoli map\`, an uncompressed file | ${processor[0].toFixed(1)} | ${direct.toFixed(1)} |`,
+  "",
+  `${difference} \`model.map\` spends ${median(times.outside).toFixed(1)} s outside of the command: it ` +
+    "inspects the model, writes the cells, starts Node.js and reads the results.",
 ]);
 console.log(
   `processor time: command line ${processor[0].toFixed(2)} s, model.map ${processor[1].toFixed(2)} s: ` +
