@@ -1,6 +1,6 @@
 // One measurement of `bench/speed.ts` in a separate process; prints one JSON object. Plain JavaScript: a
-// TypeScript loader would add its own memory. usage: speed-run.mjs train FILE SIMD EPOCHS | model FILE MODEL
-// SIMD (one whole training, saved) | embed FILE MODEL OUT SIMD | read FILE
+// TypeScript loader would add its own memory. usage: speed-run.mjs train FILE SIMD EPOCHS WIDTH | model FILE
+// MODEL SIMD (one whole training, saved) | embed FILE MODEL OUT SIMD | read FILE
 import { existsSync, readFileSync } from "node:fs";
 import { AnnData, ScPoli } from "../dist/index.js";
 
@@ -15,12 +15,12 @@ const publishedWidth = (data) => ({ hiddenLayerSizes: [Math.ceil(Math.sqrt(data.
  * and prototypes. The first epoch, in which the runtime compiles, does not count. The time after the last
  * one, mostly for the head, is reported separately.
  */
-async function perEpoch(simd, epochs) {
+async function perEpoch(simd, epochs, width) {
   const data = await AnnData.open(file);
   const ends = [];
   await ScPoli.train(data, {
     ...keys,
-    ...publishedWidth(data),
+    hiddenLayerSizes: [width],
     embeddingDims: 5,
     eta: 5,
     epochs: 1 + 2 * epochs,
@@ -66,7 +66,7 @@ async function readAlone(path) {
 
 let result;
 if (mode === "train") {
-  result = await perEpoch(rest[0], Number(rest[1]));
+  result = await perEpoch(rest[0], Number(rest[1]), Number(rest[2]));
 } else if (mode === "model") {
   const data = await AnnData.open(file);
   await (
