@@ -104,6 +104,8 @@ interface Variant {
   readonly options: Omit<TrainOptions, "conditionKeys">;
   readonly pretrainingShare?: number;
   readonly steps?: number;
+  /** epochs until the KL term has its whole weight, as a share of pretraining; default 1 */
+  readonly annealing?: number;
 }
 const both = { prototypeLoss: "both", eta: 10, etaCrossEntropy: 50 } as const;
 const crossEntropy = { prototypeLoss: "cross-entropy", etaCrossEntropy: 50 } as const;
@@ -143,7 +145,23 @@ const variants: readonly Variant[] = [
   { name: "both 10/50, 128, a quarter of the steps", options: { ...both, ...wide }, steps: 0.25 },
   { name: "both 10/50, 128, half of the steps", options: { ...both, ...wide }, steps: 0.5 },
   { name: "both 10/50, 128, twice the steps", options: { ...both, ...wide }, steps: 2 },
-  { name: "both 10/50, 128, D 20", options: { ...both, ...wide, latentDim: 20 } },
+  {
+    name: "both 2/50, 128, no early stopping, latent space of 20",
+    options: { ...both, eta: 2, ...wide, ...whole, latentDim: 20 },
+  },
+  {
+    name: "both 5/50, 128, no early stopping, latent space of 20",
+    options: { ...both, eta: 5, ...wide, ...whole, latentDim: 20 },
+  },
+  {
+    name: "both 2/50, 128, no early stopping, embeddings of 10",
+    options: { ...both, eta: 2, ...wide, ...whole, embeddingDims: 10 },
+  },
+  {
+    name: "both 2/50, 128, no early stopping, half the annealing",
+    options: { ...both, eta: 2, ...wide, ...whole },
+    annealing: 0.5,
+  },
 ];
 /** Variants that are run on the large atlas. */
 const ofLarge = [
@@ -241,14 +259,14 @@ async function studyRun(
 ): Promise<StudyRow> {
   const { reference, left, close } = await openSplit(set, leftOut);
   try {
-    const share = variant.pretrainingShare ?? 0.9;
+    const { pretrainingShare: share = 0.9, annealing = 1 } = variant;
     const epochs = Math.round(
       chooseEpochs(Math.ceil(0.9 * reference.nObs), 128, "training") * (variant.steps ?? 1),
     );
     const common: TrainOptions = {
       conditionKeys: [set.condition],
       cellTypeKeys: [set.label],
-      embeddingDims: 5,
+      embeddingDims: variant.options.embeddingDims ?? 5,
       genes: reference.nVars > 2000 ? 2000 : undefined,
       sampleMetadata: false,
       landmarks: false,
@@ -256,7 +274,7 @@ async function studyRun(
       seed,
       epochs,
       pretrainingEpochs: Math.floor(share * epochs),
-      alphaEpochAnneal: share * epochs,
+      alphaEpochAnneal: annealing * share * epochs,
       hiddenLayerSizes: variant.options.hiddenLayerSizes ?? [
         Math.ceil(Math.sqrt(Math.min(2000, reference.nVars))),
       ],
@@ -268,6 +286,8 @@ async function studyRun(
     const options: TrainOptions = { ...common, earlyStopping: { metric: "prototype" }, ...variant.options };
     const { hiddenLayerSizes: widths, latentDim = 10, dropout = "", weightDecay = "" } = options;
     const network = [widths, latentDim, share, epochs, dropout, weightDecay, ...(seed > 0 ? [seed] : [])];
+    if (options.embeddingDims !== 5) network.push(`embeddings${String(options.embeddingDims)}`);
+    if (annealing !== 1) network.push(`annealing${annealing}`);
     const name = `${set.name}-${leftOut.join("+")}-${network.join("-")}`;
     const pretrained = join(cache, `${name}.checkpoint`);
     if (!existsSync(pretrained)) await pretrain(reference, common, pretrained);
