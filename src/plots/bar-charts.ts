@@ -13,7 +13,14 @@ export interface BarChartOptions {
   /** What the bars are */
   rowLabel: string;
   /** Parts of the bars, from left to right: a value per bar, 0 or more. Default colour: the palette's */
-  parts: readonly { readonly name: string; readonly colour?: string; readonly values: readonly number[] }[];
+  parts: readonly {
+    /** Name in the legend */
+    readonly name: string;
+    /** CSS colour */
+    readonly colour?: string;
+    /** A value per row */
+    readonly values: readonly number[];
+  }[];
   /** Label of the axis of values, with its unit */
   label: string;
   /** Title of the legend of the parts */
@@ -113,13 +120,25 @@ export interface HistogramOptions {
   /** Number of bins. Default 40 */
   bins?: number;
   /** Groups of values, stacked from bottom to top. Values that are not finite are left out */
-  groups: readonly { readonly name: string; readonly colour?: string; readonly values: ArrayLike<number> }[];
+  groups: readonly {
+    /** Name in the legend */
+    readonly name: string;
+    /** CSS colour. Default: the palette's */
+    readonly colour?: string;
+    /** One value per counted item, in any order */
+    readonly values: ArrayLike<number>;
+  }[];
   /** What is counted */
   unit: string;
   /** Title of the legend of the groups */
   legend: string;
   /** A vertical dashed line with a text */
-  mark?: { readonly at: number; readonly text: string };
+  mark?: {
+    /** Position on the axis of values */
+    readonly at: number;
+    /** Text beside the line */
+    readonly text: string;
+  };
 }
 
 /** A histogram with bins of equal width, groups stacked. */
