@@ -36,11 +36,11 @@ for (const [file, text] of html) {
             path.startsWith("/") ? site : dirname(file),
             decodeURI(path.replace(base, path.startsWith("/") ? "/" : base)),
           );
-    const file = [destination, `${destination}.html`, join(destination, "index.html")].find(
+    const targetFile = [destination, `${destination}.html`, join(destination, "index.html")].find(
       (one) => existsSync(one) && statSync(one).isFile(),
     );
-    if (!file) problems.push(`${page}: ${target} is not there`);
-    else if (anchor && html.has(file) && !anchors.get(file).has(decodeURIComponent(anchor)))
+    if (!targetFile) problems.push(`${page}: ${target} is not there`);
+    else if (anchor && html.has(targetFile) && !anchors.get(targetFile).has(decodeURIComponent(anchor)))
       problems.push(`${page}: ${target} has no such heading`);
   }
 }
