@@ -299,7 +299,7 @@ test("logistic regression: zero gradient, no effect of left-out cells, warm star
   const weights = Float64Array.from(labels, (label, i) => (label < 0 || i % 4 === 0 ? 0 : 1 + (i % 2)));
   const options = { inversePenalty: 0.5, weights, start: null, mostSteps: 500, tolerance: 1e-13 };
   const model = regression.fit(options);
-  const scores = regression.scores(model);
+  const scores = regression.scores(model, new Uint8Array(n).fill(1));
   const gradient = model.weight.map((weight) => weight / 0.5);
   const ofBias = new Float64Array(K);
   for (let i = 0; i < n; i++) {

@@ -98,7 +98,8 @@ class KernelCells {
     if (fromStride === toStride) return to.set(from);
     const width = Math.min(fromStride, toStride);
     for (let row = 0; row < rows; row++)
-      to.set(from.subarray(row * fromStride, row * fromStride + width), row * toStride);
+      for (let at = row * fromStride, end = at + width, toAt = row * toStride; at < end; at++, toAt++)
+        to[toAt] = from[at]!;
   }
 }
 

@@ -45,9 +45,12 @@ export class HeadCells {
     return this.#regression.fit({ ...options, weights: this.weights(options.exponent, isIn) });
   }
 
-  /** (n, R) */
-  scores(model: LinearModel): Float64Array {
-    return this.#regression.scores(model);
+  /** @param isIn - whether a cell is scored @returns (n, R) */
+  scores(model: LinearModel, isIn: (i: number) => boolean): Float64Array {
+    return this.#regression.scores(
+      model,
+      Uint8Array.from(this.cells, (_, i) => (isIn(i) ? 1 : 0)),
+    );
   }
 
   /** (n) labels at one level */

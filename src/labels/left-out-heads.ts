@@ -82,7 +82,7 @@ export class LeftOutHeads {
     const leftOut = new Float64Array(models[0]!.bias.length * this.folds.length);
     const R = models[0]!.bias.length;
     models.forEach((model, fold) => {
-      const scores = this.cells.scores(model);
+      const scores = this.cells.scores(model, (i) => this.folds[i] === fold);
       this.folds.forEach(
         (foldOfCell, i) => foldOfCell === fold && leftOut.set(scores.subarray(i * R, (i + 1) * R), i * R),
       );

@@ -56,9 +56,9 @@ export class LogisticRegression {
       this.#mean[rows.indices[at]!]! += rows.values[at]! / this.#n;
   }
 
-  /** @returns (n, R) scores of all cells */
-  scores({ weight, bias }: LinearModel): Float64Array {
-    this.#products.use(new Uint8Array(this.#n).fill(1));
+  /** @param used - (n) 1 for the cells to score @returns (n, R) scores; of other cells the bias */
+  scores({ weight, bias }: LinearModel, used: Uint8Array): Float64Array {
+    this.#products.use(used);
     const scores = this.#products.along(weight);
     const R = this.#R;
     for (let at = 0; at < scores.length; at += R) for (let r = 0; r < R; r++) scores[at + r]! += bias[r]!;
