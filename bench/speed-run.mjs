@@ -26,6 +26,7 @@ async function perEpoch(simd, epochs, width) {
     epochs: 1 + 2 * epochs,
     pretrainingEpochs: 1 + epochs,
     earlyStopping: false,
+    landmarks: false,
     simd,
     threads: 2,
     onProgress: ({ epoch, done }) =>
