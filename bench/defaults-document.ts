@@ -125,11 +125,11 @@ function choice(rows: readonly StudyRow[]): string[] {
 
 /** Variants of the network with the chosen loss, on the groups of real cells that they and it have. */
 function networkText(rows: readonly StudyRow[]): string[] {
-  const variants = [...new Set(rows.map(({ variant }) => variant))].filter(
-    (variant) => variant.startsWith(`${chosen}, latent`) || variant.startsWith(`${chosen}, embeddings`),
+  const variants = [...new Set(rows.map(({ variant }) => variant))].filter((variant) =>
+    /, (latent space|embeddings) of \d+$/.test(variant),
   );
   const real = rows.filter(({ set }) => !set.startsWith("simulated"));
-  const sentences = variants.map((variant) => {
+  const lines = variants.map((variant) => {
     const splits = new Set(real.filter((row) => row.variant === variant).map(splitOf));
     const [ours, other] = [chosen, variant].map((name) =>
       real.filter((row) => row.variant === name && splits.has(splitOf(row))),
@@ -137,12 +137,12 @@ function networkText(rows: readonly StudyRow[]): string[] {
     const change = (figure: (typeof shown)[number][0]): string =>
       [ours!, other!].map((of) => meanOverSets(of, figure).toFixed(3)).join(" to ");
     return (
-      `With ${variant.slice(chosen.length + 2).replace(/^latent/, "a latent")}, accuracy of the nearest ` +
-      `prototype goes from ${change("prototype_accuracy")} on real cells, macro F1 from ` +
-      `${change("prototype_macro_f1")}, integration from ${change("integration")}.`
+      `- \`${variant}\`: accuracy of the nearest prototype ${change("prototype_accuracy")}, macro F1 ` +
+      `${change("prototype_macro_f1")}, integration ${change("integration")}.`
     );
   });
-  return sentences.length === 0 ? [] : [sentences.join(" "), ""];
+  if (lines.length === 0) return [];
+  return ["Wider embeddings and latent spaces, from the default on real cells:", "", ...lines, ""];
 }
 
 /** Groups of sets on which the finalists are compared. */

@@ -1,8 +1,8 @@
-// npm run study:defaults [-- SET ...]: which defaults label and integrate best on left-out conditions of
-// the references, one factor at a time. The queries of the other benches are never used: only conditions of
-// the reference are left out in turn, mapped without their labels, and scored. Every run is a line of
-// bench/results/defaults.csv and is not repeated; docs/benchmarks/defaults.md is made from them. Needs
-// ../shared/data, except for the simulated sets. SCPOLI_STUDY=large adds the atlas of 100,000 cells.
+// npm run study:defaults [-- SET or VARIANT ...]: which defaults label and integrate best on left-out
+// conditions of the references, one factor at a time. The queries of the other benches are never used: only
+// conditions of the reference are left out in turn, mapped without their labels, and scored. Every run is a
+// line of bench/results/defaults.csv and is not repeated; docs/benchmarks/defaults.md is made from them.
+// Needs ../shared/data, except for the simulated sets. SCPOLI_STUDY=large adds the atlas of 100,000 cells.
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AnnData, ScPoli, ScPoliError, type TrainOptions } from "../dist/index.js";
@@ -367,7 +367,7 @@ interface StudyJob {
   readonly seed: number;
 }
 
-/** All runs of the study, those of the finalists first. */
+/** All runs of the study, those of the finalists first. @param asked - names of sets and of variants */
 function* jobs(asked: readonly string[], isLarge: boolean): Generator<StudyJob> {
   const isFinalist = ({ name }: Variant): boolean => finalists.includes(name);
   const others = variants.filter((variant) => !isFinalist(variant));
@@ -375,13 +375,17 @@ function* jobs(asked: readonly string[], isLarge: boolean): Generator<StudyJob> 
     ...seeds.flatMap((seed) => variants.filter(isFinalist).map((variant) => ({ variant, seed }))),
     ...others.map((variant) => ({ variant, seed: seeds[0]! })),
   ];
-  for (const { variant, seed } of runs)
+  const askedVariants = asked.filter((name) => variants.some((variant) => variant.name === name));
+  const askedSets = asked.filter((name) => !askedVariants.includes(name));
+  for (const { variant, seed } of runs) {
+    if (askedVariants.length > 0 && !askedVariants.includes(variant.name)) continue;
     for (const set of sets) {
       const large = set.name === "simulated-large";
-      if (asked.length > 0 ? !asked.includes(set.name) : large && !isLarge) continue;
+      if (askedSets.length > 0 ? !askedSets.includes(set.name) : large && !isLarge) continue;
       if (large && (!ofLarge.includes(variant.name) || seed > 0)) continue;
       for (const group of set.groups) yield { set, group, variant, seed };
     }
+  }
 }
 
 mkdirSync(cache, { recursive: true });
