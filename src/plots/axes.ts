@@ -52,19 +52,19 @@ export function yAxis(area: Area, { label, range, isNice = true, ticks = 5, form
   const scale = scaleLinear().domain(widened(range)).range([area.bottom, area.top]);
   if (isNice) scale.nice(ticks);
   const write = scale.tickFormat(ticks, format);
-  const marks = scale
-    .ticks(ticks)
-    .map(
-      (value) =>
-        line(area.left, scale(value), area.right, scale(value), "grid") +
-        text(area.left - 6, scale(value) + 4, write(value), { anchor: "end" }),
-    );
+  const values = scale.ticks(ticks);
+  const widest = Math.max(...values.map((value) => widthOf(write(value))));
+  const marks = values.map(
+    (value) =>
+      line(area.left, scale(value), area.right, scale(value), "grid") +
+      text(area.left - 6, scale(value) + 4, write(value), { anchor: "end" }),
+  );
   return {
     scale,
     svg:
       marks.join("") +
       line(area.left, area.top, area.left, area.bottom, "axis") +
-      text(area.left - 46, (area.top + area.bottom) / 2, label, {
+      text(area.left - Math.max(46, widest + 12), (area.top + area.bottom) / 2, label, {
         anchor: "middle",
         kind: "label",
         rotate: -90,
