@@ -89,6 +89,13 @@ const groups: readonly { folder: string; text: string; items: DefaultTheme.Sideb
   },
 ];
 
+/** Weight of a page in the search: tutorials come before options, and options before members of the library. */
+function searchWeight(id: string): number {
+  if (id.includes("/reference/api/")) return 0.1;
+  if (/\/(tutorials|start)\//.test(id)) return 3;
+  return /\/(how-to|explanation)\//.test(id) ? 1.5 : 1;
+}
+
 /** The sidebar on the pages of a folder: its group is open, and the tutorials on the first pages. */
 function sidebarOf(folder: string): DefaultTheme.SidebarItem[] {
   return groups.map((group) => ({
@@ -120,8 +127,7 @@ export default defineConfig({
       options: {
         miniSearch: {
           searchOptions: {
-            // the members of the library come after the pages that explain
-            boostDocument: (id: string) => (id.includes("/reference/api/") ? 0.1 : 1),
+            boostDocument: searchWeight,
           },
         },
       },
