@@ -1,11 +1,19 @@
-// A browser for tests: Debian's chromium, driven by playwright-core, and a page that uses the package as
-// another project would.
+// A browser for tests, driven by playwright-core: Debian's chromium, or the one of Playwright that
+// SCPOLI_BROWSER names (chromium, firefox, webkit). And a page that uses the package as another project would.
 import { execFile, execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
+import {
+  chromium,
+  firefox,
+  webkit,
+  type Browser,
+  type BrowserContextOptions,
+  type BrowserType,
+  type Page,
+} from "playwright-core";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
@@ -35,7 +43,19 @@ const flags = [
   "--enable-precise-memory-info",
 ];
 
+/**
+ * Starts a headless browser.
+ * @param more - flags of chromium, which other browsers do not get
+ */
 export function launchBrowser(more: readonly string[] = []): Promise<Browser> {
+  const name = process.env["SCPOLI_BROWSER"];
+  if (name) {
+    const browsers: Readonly<Record<string, BrowserType>> = { chromium, firefox, webkit };
+    const browser = browsers[name];
+    if (!browser)
+      throw new Error(`SCPOLI_BROWSER is '${name}'; it can be ${Object.keys(browsers).join(", ")}.`);
+    return browser.launch(browser === chromium ? { args: [...flags, ...more] } : {});
+  }
   return chromium.launch({ executablePath: chromiumPath(), headless: true, args: [...flags, ...more] });
 }
 

@@ -2,7 +2,16 @@
 // `npm run docs:examples -- --check` runs all tutorials; `npm run docs` checks the built site.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -86,6 +95,37 @@ describe("what the documentation names is there", async () => {
         missing.push(...unknown.map((flag) => `${verb} ${flag}`));
       }
       assert.deepEqual(missing, []);
+    });
+});
+
+describe("the check of the built site", () => {
+  const check = (html: string): Promise<{ code: number; stdout: string; stderr: string }> => {
+    const site = mkdtempSync(join(tmpdir(), "scpoli-site-"));
+    mkdirSync(join(site, "assets"));
+    writeFileSync(join(site, "index.html"), '<h2 id="start">Start</h2>');
+    writeFileSync(join(site, "page.html"), html);
+    return run("node", ["scripts/docs/check_site.mjs", site], { cwd: root })
+      .then((result) => ({ code: 0, ...result }))
+      .catch((error: { code: number; stdout: string; stderr: string }) => error)
+      .finally(() => rmSync(site, { recursive: true }));
+  };
+
+  test("accepts links to pages and headings", async () => {
+    const { code, stdout } = await check(
+      '<a href="/index.html#start">here</a> <a href="https://a.org">there</a>',
+    );
+    assert.deepEqual([code, stdout], [0, "2 pages, 1 links: 0 dead, 0 foreign requests.\n"]);
+  });
+
+  for (const [html, problem] of [
+    ['<a href="/none.html">here</a>', "/none.html is not there"],
+    ['<a href="./index.html#end">here</a>', "./index.html#end has no such heading"],
+    ['<img src="https://a.org/b.png">', 'src="https://a.org/b.png"> is loaded from another site'],
+  ] as const)
+    test(`refuses ${html}`, async () => {
+      const { code, stderr } = await check(html);
+      assert.equal(code, 1);
+      assert.ok(stderr.includes(problem), stderr);
     });
 });
 

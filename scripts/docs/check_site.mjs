@@ -1,10 +1,10 @@
-// Checks the built site (docs/.vitepress/dist): every link leads to an existing page and heading,
+// Checks the built site (docs/.vitepress/dist, or the folder named): every link leads to an existing page and heading,
 // every picture exists, and nothing is loaded from another site. Exit code 1 if there are problems.
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const site = fileURLToPath(new URL("../../docs/.vitepress/dist", import.meta.url));
+const site = process.argv[2] ?? fileURLToPath(new URL("../../docs/.vitepress/dist", import.meta.url));
 const base = process.env.DOCS_BASE ?? "/";
 const pages = readdirSync(site, { recursive: true }).filter((name) => name.endsWith(".html"));
 const html = new Map(pages.map((name) => [join(site, name), readFileSync(join(site, name), "utf8")]));
