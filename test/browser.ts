@@ -1,5 +1,6 @@
 // A browser for tests, driven by playwright-core: Debian's chromium, or the one of Playwright that
-// SCPOLI_BROWSER names (chromium, firefox, webkit). And a page that uses the package as another project would.
+// SCPOLI_BROWSER names (chromium, firefox, webkit). And a page that uses the package as another project
+// would.
 import { execFile, execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";

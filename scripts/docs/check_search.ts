@@ -1,5 +1,6 @@
 // Checks the search of the built site (docs/.vitepress/dist) in a browser without a network: known words lead
-// to the pages that explain them, and nothing is requested from another site. Exit code 1 if there are problems.
+// to the pages that explain them, and nothing is requested from another site. Exit code 1 if there are
+// problems.
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
 import { serveFolder } from "../../src/platform/server-node.ts";

@@ -1,5 +1,5 @@
-// Checks the built site (docs/.vitepress/dist, or the folder named): every link leads to an existing page and heading,
-// every picture exists, and nothing is loaded from another site. Exit code 1 if there are problems.
+// Checks the built site (docs/.vitepress/dist, or the folder named): every link leads to an existing page and
+// heading, every picture exists, and nothing is loaded from another site. Exit code 1 if there are problems.
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
