@@ -2,15 +2,18 @@
 // files that earlier ones write.
 import { analyses, comparison, evaluation } from "./answers.js";
 import { queryConditions } from "./conditions.js";
-import type { MapRequest, MappingResult, TrainRequest } from "./protocol.js";
+import type { AddedType, MapRequest, MappingResult, TrainRequest } from "./protocol.js";
+import { addedTypesColumn, addedTypesFile, stemOf } from "./added-types.js";
 import { work, type DataFile, type Work } from "./state.js";
 import { lastTraining } from "./training-request.js";
 import type { MetricsRequest } from "./worker/save.js";
 
 export interface Command {
-  readonly id: "train" | "map" | "cluster-markers" | "compare" | "evaluate" | "samples";
+  readonly id: "train" | "map" | "add-types" | "cluster-markers" | "compare" | "evaluate" | "samples";
   readonly what: string;
   readonly command: string;
+  /** a file of the page that it reads, in words */
+  readonly needs?: string;
 }
 
 /** A word of a POSIX shell. */
@@ -100,26 +103,40 @@ function trainCommand(file: string, model: string, request: TrainRequest): strin
 interface Outputs {
   /** of the query's file, without an ending */
   readonly stem: string;
+  /** the query with the results that are shown */
   readonly mapped: string;
+  readonly report: string;
+  /** the model with the query's samples, without added types */
+  readonly mappedModel: string;
+  /** the model with each further type; the last has them all */
+  readonly grownModels: readonly string[];
   readonly model: string;
 }
 
-function outputsOf(query: DataFile, { model }: MappingResult): Outputs {
-  const stem = query.info.name.replace(/(\.(h5ad|h5|zarr|zip))+$/, "");
+function outputsOf(query: DataFile, { model }: MappingResult, addedTypes: readonly AddedType[]): Outputs {
+  const stem = stemOf(query);
+  const mappedModel = `${model.name.replace(/(-with-query)+$/, "")}-with-query`;
+  const grownModels = addedTypes.map((_, k) => `${mappedModel}-${k + 2}`);
   return {
     stem,
-    mapped: `${stem}-mapped.h5ad`,
-    model: `${model.name.replace(/(-with-query)+$/, "")}-with-query`,
+    mapped: addedTypes.length > 0 ? `${stem}-relabelled.h5ad` : `${stem}-mapped.h5ad`,
+    report: `${stem}-report.html`,
+    mappedModel,
+    grownModels,
+    model: grownModels.at(-1) ?? mappedModel,
   };
 }
 
+const classifierFlag = ({ classifier }: MapRequest): Flag[] =>
+  optional("--classifier", classifier === "prototype" && classifier);
+
 /** Options of a mapping that are not the defaults. */
 function mappingFlags(request: MapRequest): Flag[] {
-  const { unlabeledPrototypes, training, classifier, knownConditions, simd, epochs, seed } = request;
+  const { unlabeledPrototypes, training, knownConditions, simd, epochs, seed } = request;
   return [
     ...optional("--unlabeled-prototypes", unlabeledPrototypes ? String(unlabeledPrototypes) : false),
     ...(training === false ? [["--no-training"] as const] : []),
-    ...optional("--classifier", classifier === "prototype" && classifier),
+    ...classifierFlag(request),
     ...optional("--known-conditions", knownConditions === "new" && knownConditions),
     ...optional("--simd", simd === "plain" && simd),
     ...optional("--epochs", epochs),
@@ -127,34 +144,88 @@ function mappingFlags(request: MapRequest): Flag[] {
   ];
 }
 
-function mapCommand(query: DataFile, result: MappingResult, { model, request, view }: Work): string {
-  const { stem, mapped, model: grown } = outputsOf(query, result);
-  const conditions = queryConditions(query, Object.keys(result.model.summary.conditions));
+/** The threshold to which the user has moved it, else the one of the mapping. */
+function thresholdFlag(result: MappingResult, { view, request: { threshold = "auto" } }: Work): Flag[] {
   const limit = view.thresholds[0];
   const isMoved = limit !== result.levels[0]?.threshold;
+  if (isMoved) return [["--threshold", limit ?? "none"]];
+  if (threshold === "auto") return [];
+  return [["--threshold", typeof threshold === "object" ? `q${threshold.quantile}` : threshold]];
+}
+
+function conditionFlags(query: DataFile, result: MappingResult): Flag[] {
+  const conditions = queryConditions(query, Object.keys(result.model.summary.conditions));
+  return [...renamedColumns(conditions.conditionKeys), ...conditionValues(conditions.conditionValues)];
+}
+
+function mapCommand(query: DataFile, result: MappingResult, all: Work): string {
+  const { model, request, addedTypes } = all;
+  const { stem, mappedModel, report } = outputsOf(query, result, addedTypes);
   const reference =
     model && model !== result.model
       ? (model.files[0]?.path.split("/")[0] ?? model.name)
-      : grown.replace(/-with-query$/, "");
+      : mappedModel.replace(/-with-query$/, "");
+  // with added types the later commands give the labels that are shown
+  const isShown = addedTypes.length === 0;
   return written(
     ["map", query.info.name],
     [
       ["--reference", reference],
-      ["-o", mapped],
-      ...renamedColumns(conditions.conditionKeys),
-      ...conditionValues(conditions.conditionValues),
+      ["-o", `${stem}-mapped.h5ad`],
+      ...conditionFlags(query, result),
       ...mappingFlags(request),
-      ...optional("--threshold", isMoved && (limit === null ? "none" : String(limit))),
+      ...(isShown ? thresholdFlag(result, all) : []),
       ...switched(request),
-      ["--save-model", grown],
-      ["--report", `${stem}-report.html`],
+      ["--save-model", mappedModel],
+      ...optional("--report", isShown && report),
     ],
   );
 }
 
+/** Adds each type to the mapped model, in order, and labels the query by the last one. */
+function addTypesCommand(query: DataFile, result: MappingResult, all: Work): string {
+  const { request, addedTypes } = all;
+  const { stem, mapped, mappedModel, grownModels, model, report } = outputsOf(query, result, addedTypes);
+  const reading = [...conditionFlags(query, result), ...switched(request)];
+  const additions = addedTypes.map(({ name, level }, k) =>
+    written(
+      ["label", grownModels[k - 1] ?? mappedModel],
+      [
+        ["--cells", query.info.name],
+        ["--cell-table", addedTypesFile(stem)],
+        ["--select", `${addedTypesColumn}=${commas([name])}`],
+        ["--name", name],
+        ...optional("--level", level),
+        ...reading,
+        ["-o", grownModels[k]!],
+      ],
+    ),
+  );
+  return [
+    ...additions,
+    written(
+      ["embed", query.info.name],
+      [
+        ["--model", model],
+        ["-o", mapped],
+        ...classifierFlag(request),
+        ...thresholdFlag(result, all),
+        ...reading,
+      ],
+    ),
+    written(
+      ["report", mapped],
+      [
+        ["--model", model],
+        ["-o", report],
+      ],
+    ),
+  ].join("\n");
+}
+
 /** The command of each result on the page, with the same numbers. */
-function answerCommands(query: DataFile, result: MappingResult): Command[] {
-  const outputs = outputsOf(query, result);
+function answerCommands(query: DataFile, result: MappingResult, addedTypes: readonly AddedType[]): Command[] {
+  const outputs = outputsOf(query, result, addedTypes);
   return [
     ...(result.clusters
       ? [
@@ -242,7 +313,7 @@ function samplesCommand(
 
 /** Commands that reproduce what the page shows, in order; none before a result or a training. */
 export function equivalentCommands(): readonly Command[] {
-  const { query, result, model } = work.value;
+  const { query, result, model, addedTypes } = work.value;
   const training = lastTraining.value;
   return [
     ...(training && model
@@ -257,7 +328,17 @@ export function equivalentCommands(): readonly Command[] {
     ...(query && result
       ? [
           { id: "map" as const, what: "Map the cells", command: mapCommand(query, result, work.value) },
-          ...answerCommands(query, result),
+          ...(addedTypes.length > 0
+            ? [
+                {
+                  id: "add-types" as const,
+                  what: "Add your cell types",
+                  command: addTypesCommand(query, result, work.value),
+                  needs: `${addedTypesFile(stemOf(query))}, the cells of the added types, from the page Save`,
+                },
+              ]
+            : []),
+          ...answerCommands(query, result, addedTypes),
         ]
       : []),
   ];

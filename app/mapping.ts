@@ -3,7 +3,7 @@ import { queryConditions } from "./conditions.js";
 import { begin, report, reportNote, reportProgress } from "./job-status.js";
 import { startSession, type Session } from "./jobs.js";
 import { useModel } from "./opening.js";
-import type { MappingResult, MapRequest } from "./protocol.js";
+import type { AddedType, MappingResult, MapRequest } from "./protocol.js";
 import { announcement, change, emptyView, isUnsaved, job, step, tell, work } from "./state.js";
 import { count, counted } from "./text.js";
 
@@ -20,29 +20,27 @@ export async function map(request: MapRequest): Promise<void> {
       request,
       listener,
     );
-    showResult(result, "map the query", request);
+    showResult(result, "map the query", request, []);
     step.value = "explore";
   });
 }
 
-export async function nameCells(
-  name: string,
-  level: string | undefined,
-  cells: { readonly clusters?: readonly number[]; readonly rows?: Uint32Array },
-): Promise<void> {
-  const { query, result, request } = work.value;
+/** Makes cells a cell type of the mapped model and labels the query again. */
+export async function addCellType(type: AddedType): Promise<void> {
+  const { query, result, request, addedTypes } = work.value;
   if (!query || !result || job.value) return;
   const before = result;
+  const { name } = type;
   await withMapping(`Naming ${name}`, async ({ jobs, listener }) => {
     const named = await jobs.nameCellType(
       query.files,
       result.model.files,
       result.model.name,
-      { name, level, ...cells },
+      type,
       { ...request, ...queryConditions(query, Object.keys(result.model.summary.conditions)) },
       listener,
     );
-    showResult(named, `name ${name}`, request);
+    showResult(named, `name ${name}`, request, [...addedTypes, type]);
     tell(
       "info",
       `${name} is a cell type of the model now`,
@@ -103,7 +101,12 @@ async function withMapping(verb: string, run: (session: Session) => Promise<void
   }
 }
 
-function showResult(result: MappingResult, label: string, request: MapRequest): void {
+function showResult(
+  result: MappingResult,
+  label: string,
+  request: MapRequest,
+  addedTypes: readonly AddedType[],
+): void {
   isUnsaved.value = true;
   const thresholds = result.levels.map(({ threshold }) => threshold);
   const hasLevels = result.levels.length > 0;
@@ -112,6 +115,7 @@ function showResult(result: MappingResult, label: string, request: MapRequest): 
   change(label, {
     result,
     request,
+    addedTypes,
     annotation: isSameCells ? annotation : null,
     view: {
       ...emptyView,

@@ -68,7 +68,7 @@ export async function openCells(files: readonly LocalFile[], role: "query" | "re
   change(
     `open ${info.name}`,
     role === "query"
-      ? { query: file, result: null, request: {}, annotation: null, view: emptyView }
+      ? { query: file, result: null, request: {}, addedTypes: [], annotation: null, view: emptyView }
       : { reference: file },
   );
   if (role === "query") {

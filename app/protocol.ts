@@ -185,6 +185,14 @@ export interface SampleAnalysisResult extends Pick<
   readonly genes: GeneAnalysis["correlations"];
 }
 
+/** A cell type that a user has added to the mapped model: the mean of these cells. */
+export interface AddedType {
+  readonly name: string;
+  /** annotation level of the model; undefined: its first, or the one that it gets */
+  readonly level: string | undefined;
+  readonly rows: Uint32Array;
+}
+
 /** Cells in the latent space of a model, ready to be drawn. */
 export interface MappingResult {
   readonly cells: number;

@@ -1,4 +1,5 @@
 // Files to save, made from the present work: with moved thresholds and manual labels.
+import { stemOf } from "./added-types.js";
 import { queryConditions } from "./conditions.js";
 import { csvOf } from "./csv.js";
 import { working } from "./job-status.js";
@@ -20,10 +21,8 @@ export interface SavedFile {
 }
 
 function stem(): string {
-  return (work.value.query?.info.name ?? work.value.model?.name ?? "scpoli").replace(
-    /(\.(h5ad|h5|zarr|zip))+$/,
-    "",
-  );
+  const { query, model } = work.value;
+  return query ? stemOf(query) : (model?.name ?? "scpoli");
 }
 
 /** The results to write, with the present thresholds. */

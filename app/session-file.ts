@@ -2,7 +2,7 @@
 // Independent of the page's state, as the build of the page writes the example with it.
 import { strFromU8, strToU8, unzip, zip, type AsyncZippable, type Unzipped } from "fflate";
 import type { KeptAnswers } from "./kept-answers.js";
-import type { MappingResult, MapRequest, ModelInfo } from "./protocol.js";
+import type { AddedType, MappingResult, MapRequest, ModelInfo } from "./protocol.js";
 import type { Annotation, DataFile, View } from "./state.js";
 import { JobError } from "./worker/errors.js";
 
@@ -16,6 +16,8 @@ export interface SavedSession {
   readonly result: MappingResult | null;
   /** missing in sessions of format 1 */
   readonly request?: MapRequest;
+  /** missing in sessions saved by earlier versions */
+  readonly addedTypes?: readonly AddedType[];
   readonly annotation?: Annotation | null;
   readonly view: Partial<View> & Pick<View, "colourBy">;
   /** missing in sessions of formats 1 and 2 */

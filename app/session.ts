@@ -8,12 +8,13 @@ import { emptyView, nothing, replaceWork, work, type DataFile, type View } from 
 export async function saveSession(
   withCounts: boolean,
 ): Promise<{ readonly file: Blob; readonly name: string }> {
-  const { query, model, result, request, annotation, view } = work.value;
+  const { query, model, result, request, addedTypes, annotation, view } = work.value;
   const bytes = await packSession({
     query: query && (withCounts ? query : withoutFiles(query)),
     model,
     result,
     request,
+    addedTypes,
     annotation,
     view,
     answers: keptAnswers(),
@@ -41,6 +42,7 @@ export function showSession(saved: SavedSession): void {
     model: saved.model,
     result: saved.result,
     request: saved.request ?? {},
+    addedTypes: saved.addedTypes ?? [],
     annotation: saved.annotation ?? null,
     view: reopenedView(saved),
   });

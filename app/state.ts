@@ -4,6 +4,7 @@ import { computed, signal } from "@preact/signals";
 import { theme } from "./theme.js";
 import { withUnknownShare, type EpochLosses, type Note, type Progress, type Verdict } from "scpoli";
 import type {
+  AddedType,
   CellColumn,
   Coverage,
   DataInfo,
@@ -103,6 +104,8 @@ export interface Work {
   readonly result: MappingResult | null;
   /** what the result was asked for with */
   readonly request: MapRequest;
+  /** cell types added to the mapped model since the mapping, in order */
+  readonly addedTypes: readonly AddedType[];
   readonly annotation: Annotation | null;
   readonly view: View;
 }
@@ -144,6 +147,7 @@ export const nothing: Work = {
   model: null,
   result: null,
   request: {},
+  addedTypes: [],
   annotation: null,
   view: emptyView,
 };

@@ -1,8 +1,8 @@
 // `scpoli label`: unlabelled prototypes and chosen cells become cell types of a trained model, in the library
 // and on the command line.
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { describe, test } from "node:test";
 import { ScPoli, type LabelOptions } from "../dist/index.js";
 import { folder, makeAtlas, texts } from "./atlas.ts";
@@ -263,13 +263,58 @@ describe("on the command line", () => {
     );
   });
 
+  test("cells that a table names, by a column of the table", async () => {
+    const names = await query.obs.index();
+    const rows = truth.flatMap((type, cell) =>
+      type === "Platelet" ? [`${names[cell]!},"Platelet, activated"`] : [`${names[cell]!},B`],
+    );
+    // a cell of two types, as after two corrections on the page
+    const platelet = truth.indexOf("Platelet");
+    writeFileSync(at("cells.csv"), ["cell,added_type", `${names[platelet]!},B`, ...rows, ""].join("\n"));
+    const { code, stderr } = await scpoli([
+      ...["label", at("model"), "--cells", query.path, "--cell-table", at("cells.csv")],
+      ...["--select", "added_type=Platelet\\, activated", "--name", "Platelet", "-o", at("by-table")],
+    ]);
+    assert.equal(code, 0, stderr);
+    const bySelect = await mapped.model.label({
+      name: "Platelet",
+      cells: query,
+      select: { truth: ["Platelet"] },
+    });
+    const prototypes = (grown: ScPoli) => grown.stored.tensors.get("prototypes")!.data;
+    assert.deepEqual(prototypes(await ScPoli.load(at("by-table"))), prototypes(bySelect));
+  });
+
+  const table = (name: string, text: string): string => {
+    writeFileSync(at(name), text);
+    return at(name);
+  };
+  const named = ["--name", "x", "--cells", query.path, "--cell-table"];
   for (const [args, exit, says] of [
+    [[...named, at("absent.csv")], 3, /There is no file .*absent\.csv/],
+    [[...named, table("header.csv", "cell,type\n")], 3, /header\.csv has no rows.*a row per cell/],
+    [[...named, table("other.csv", "cell\nnone-such-cell\n")], 3, /names the cell 'none-such-cell', which/],
+    [
+      [...named, table("column.csv", "cell,type\nc,B\n"), "--select", "kind=B"],
+      3,
+      /has no column 'kind'; it has 'cell', 'type'/,
+    ],
+    [
+      [...named, table("value.csv", "cell,type\nc,B\n"), "--select", "type=NK"],
+      3,
+      /has no value 'NK' in its column 'type'; it has 'B'/,
+    ],
+    [
+      ["--name", "x", "--cluster", "1", "--cell-table", at("cells.csv")],
+      2,
+      /--cell-table selects cells of a file/,
+    ],
     [["--name", "x"], 2, /either --cluster NUMBER, or --cells FILE/],
     [["--name", "x", "--cluster", "1", "--select", "a=b"], 2, /give the file with --cells/],
     [["--name", "x", "--cluster", "77"], 3, /no unlabelled prototype 77/],
     [["--cluster", "0"], 2, /--name/],
   ] as const)
-    test(`${args.join(" ")}: exit ${exit}, nothing written`, async () => {
+    test(`${args.map((one) => basename(one)).join(" ")}: exit ${exit}, nothing written`, async () => {
       const { code, stderr } = await scpoli(["label", at("model"), "-o", at("none"), ...args]);
       assert.equal(code, exit, stderr);
       assert.match(stderr, says);

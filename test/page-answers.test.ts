@@ -1,7 +1,8 @@
 // Results of the page for the example: verdict, markers of unknown clusters, comparison of groups, filters,
 // labels by hand; nothing is lost on reload. Numbers equal those of the library and the command line.
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { copyFileSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -605,5 +606,81 @@ describe("the example, mapped", async () => {
       await step(page, name).click();
       assert.doesNotMatch(await page.locator("body").innerText(), /--[a-z]/, name);
     }
+  });
+});
+
+describe("the example with an added cell type", async () => {
+  const { page, errors } = await TestPage.open(browser, url);
+  await page.setViewportSize({ width: 1440, height: 900 });
+
+  test("the copied commands give the same labels as the page", async () => {
+    await page.getByRole("button", { name: "See an example, mapped" }).click();
+    await page.locator(".explore").waitFor();
+    await step(page, "Map").click();
+    await page.getByText("Options of the mapping").click();
+    await page.getByLabel("Unknown cells").selectOption({ label: "novelty above ..." });
+    await page.getByLabel("Novelty", { exact: true }).fill("0.8");
+    await page.getByLabel("Speed").selectOption({ label: "bit-identical everywhere" });
+    await page.getByRole("button", { name: /^Map the cells|^Map again/ }).click();
+    await page.locator(".explore").waitFor();
+    await isIdle(page);
+    await page.getByRole("tab", { name: "Unknown cells" }).click();
+    for (const [cluster, name] of [
+      ["Cluster 5", "First, new"],
+      ["Cluster 4", "Second's type"],
+    ] as const) {
+      await page.locator(".clusters .group", { hasText: cluster }).click();
+      await page.getByLabel(/Name of a new cell type/).fill(name);
+      await page.getByRole("button", { name: "Add type" }).click();
+      await page.locator(".legend .group", { hasText: name }).waitFor();
+      await isIdle(page);
+    }
+    assert.match(
+      await page.locator(".unknown").innerText(),
+      /Added to the model: First, new \(\d+ cells\), Second's type \(\d+ cells\)/,
+    );
+    await look(page, "29-added-types");
+    await page.getByRole("button", { name: "Undo" }).click();
+    assert.match(
+      await page.locator(".unknown").innerText(),
+      /Added to the model: First, new \(\d+ cells\)\./,
+    );
+    await page.getByRole("button", { name: "Redo" }).click();
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.getByRole("button", { name: "Copy the command: Add your cell types" }).click();
+    const copied = await page.evaluate(() => navigator.clipboard.readText());
+    await step(page, "Save").click();
+    const map = (await page.locator(".commands code").allInnerTexts()).find((one) =>
+      /^scpoli map/.test(one),
+    )!;
+    assert.match(copied, /^scpoli embed [^]*--threshold 0\.8/m);
+
+    const place = mkdtempSync(join(folder, "commands-"));
+    await save(page, "added-types", place);
+    copyFileSync(join(root, "data", "kang_query.h5ad"), join(place, "kang_query.h5ad"));
+    copyFileSync(join(root, "data", "models", "demo-blood-1.zip"), join(place, "demo-blood-1.zip"));
+    // a POSIX shell reads the commands, as for a user
+    writeFileSync(
+      join(place, "commands.sh"),
+      `set -e\nscpoli() { "${process.execPath}" "${join(root, "dist", "cli.js")}" "$@"; }\n${map}\n${copied}\n`,
+    );
+    execFileSync("sh", ["commands.sh"], { cwd: place, stdio: "pipe" });
+
+    const pageFile = await AnnData.open(await save(page, "h5ad", folder));
+    const commandFile = await AnnData.open(join(place, "kang_query-relabelled.h5ad"));
+    const labels = async (mapped: AnnData, column: string): Promise<(string | undefined)[]> => {
+      const { codes, names } = factorize(await mapped.obs.column(column));
+      return Array.from(codes, (one) => names[one]);
+    };
+    for (const column of ["cell_type_pred", "cell_type_unknown"]) {
+      const shown = await labels(pageFile, column);
+      assert.deepEqual(shown, await labels(commandFile, column), column);
+      if (column === "cell_type_pred")
+        assert.ok(shown.includes("First, new") && shown.includes("Second's type"));
+    }
+    pageFile.close();
+    commandFile.close();
+    assert.match(readFileSync(join(place, "kang_query-report.html"), "utf8"), /Second's type/);
+    assert.deepEqual(errors, []);
   });
 });

@@ -29,6 +29,7 @@ export function CopyCommand({ id }: { readonly id: Command["id"] }) {
   return (
     <p class="copy-command hint">
       The same on the command line: <CopyButton command={command} />
+      {command.needs && ` Needs ${command.needs}.`}
     </p>
   );
 }

@@ -12,6 +12,7 @@ import {
   saveSampleTable,
   saveTable,
 } from "../saving.js";
+import { saveAddedTypes } from "../added-types.js";
 import { saveSession } from "../session.js";
 import { equivalentCommands } from "../commands.js";
 import { isBusy, isUnsaved, work } from "../state.js";
@@ -33,19 +34,22 @@ interface Missing {
   readonly result: string | null;
   readonly file: string | null;
   readonly samples: string | null;
+  readonly addedTypes: string | null;
 }
 
 function missingNow(): Missing {
-  const { result, query, model } = work.value;
+  const { result, query, model, addedTypes } = work.value;
   const noResult = result ? null : "Map cells first";
+  const file =
+    noResult ??
+    (query && query.files.length > 0
+      ? null
+      : "Choose the file of your cells again: the session does not hold it");
   return {
     model: model ? null : "Train or open a model first",
     result: noResult,
-    file:
-      noResult ??
-      (query && query.files.length > 0
-        ? null
-        : "Choose the file of your cells again: the session does not hold it"),
+    file,
+    addedTypes: addedTypes.length > 0 ? file : (noResult ?? "You have added no cell types to the model"),
     samples:
       noResult ??
       (result!.samples.length > 0
@@ -54,7 +58,7 @@ function missingNow(): Missing {
   };
 }
 
-const resultSavings = ({ file, samples }: Missing): readonly Saving[] => [
+const resultSavings = ({ file, samples, addedTypes }: Missing): readonly Saving[] => [
   {
     id: "h5ad",
     name: "The query with the results in it",
@@ -88,6 +92,13 @@ const resultSavings = ({ file, samples }: Missing): readonly Saving[] => [
     what: "One row per sample of the model: reference or query, and its components.",
     missing: samples,
     save: saveSampleTable,
+  },
+  {
+    id: "added-types",
+    name: "Cells of the types you have added (CSV)",
+    what: "The cells that each added type is the mean of, by name: the command line reads it.",
+    missing: addedTypes,
+    save: saveAddedTypes,
   },
 ];
 
@@ -204,6 +215,7 @@ function Commands() {
             {one.what}
             <CopyButton command={one} />
           </h3>
+          {one.needs && <p class="hint">Needs {one.needs}.</p>}
           <pre tabIndex={0} aria-label={one.what}>
             <code>{one.command}</code>
           </pre>

@@ -1,14 +1,15 @@
 // The cells that are selected: how many, what they are called, where they come from, their marker genes, and
 // a label for them.
 import { useState } from "preact/hooks";
-import { addToModel, nameCells } from "../mapping.js";
+import { addCellType, addToModel } from "../mapping.js";
 import { annotate } from "../annotation.js";
 import { predictedCodes, unknownName } from "../coloring.js";
 import { Icon } from "../icons.js";
-import type { MappingResult } from "../protocol.js";
+import type { AddedType, MappingResult } from "../protocol.js";
 import { clearSelection } from "../selecting.js";
 import { isBusy, unknown, work } from "../state.js";
 import { count, counted, percent } from "../text.js";
+import { CopyCommand } from "./copy-command.js";
 import { SelectionMarkers } from "./marker-list.js";
 
 export function SelectionPanel({ result }: { readonly result: MappingResult }) {
@@ -49,7 +50,7 @@ export function SelectionPanel({ result }: { readonly result: MappingResult }) {
       </div>
       <SelectionMarkers cells={cells} how={how} />
       <LabelForm cells={cells} />
-      <Naming level={shownLevel?.key} cells={{ rows: cells }} />
+      <NewType level={shownLevel?.key} rows={cells} />
     </section>
   );
 }
@@ -88,18 +89,12 @@ export function LabelForm({ cells }: { readonly cells: Uint32Array }) {
   );
 }
 
-/** Makes chosen cells a cell type of the model. */
-export function Naming({
-  level,
-  cells,
-}: {
-  readonly level: string | undefined;
-  readonly cells: Parameters<typeof nameCells>[2];
-}) {
+/** What makes chosen cells a cell type of the model. */
+function NewType({ level, rows }: Omit<AddedType, "name">) {
   const [name, setName] = useState("");
   const submit = (event: Event): void => {
     event.preventDefault();
-    if (name.trim() !== "") void nameCells(name.trim(), level, cells);
+    if (name.trim() !== "") void addCellType({ name: name.trim(), level, rows });
   };
   return (
     <form class="row tight naming" onSubmit={submit}>
@@ -126,6 +121,21 @@ export function Naming({
 
 function hasCounts(): boolean {
   return (work.value.query?.files.length ?? 0) > 0;
+}
+
+/** The types that were added, with what gives them on the command line. */
+export function AddedTypes() {
+  const { addedTypes } = work.value;
+  if (addedTypes.length === 0) return null;
+  return (
+    <>
+      <p class="hint">
+        Added to the model:{" "}
+        {addedTypes.map(({ name, rows }) => `${name} (${count(rows.length)} cells)`).join(", ")}.
+      </p>
+      <CopyCommand id="add-types" />
+    </>
+  );
 }
 
 /** Takes the mapped model, with its new samples and names, for the queries to come. */

@@ -9,7 +9,7 @@ import { unknown, work } from "../state.js";
 import { count, percent } from "../text.js";
 import { CopyCommand } from "./copy-command.js";
 import { GeneLink, MarkerLine, MarkerTable } from "./marker-list.js";
-import { AddToModel } from "./selection.js";
+import { AddedTypes, AddToModel } from "./selection.js";
 
 type ClusterSummary = NonNullable<MappingResult["summary"]["clusters"]>[number];
 
@@ -47,6 +47,7 @@ export function UnknownPanel({ result }: { readonly result: MappingResult }) {
         </>
       )}
       {markers && <CopyCommand id="cluster-markers" />}
+      <AddedTypes />
       <p class="row">
         {result.clusters && (
           <button

@@ -1,6 +1,6 @@
 // Mapping a query onto a model, and naming a cell type in it.
 import type { MapOptions } from "scpoli";
-import type { Listener, LocalFile, MappingResult, MapRequest } from "../protocol.js";
+import type { AddedType, Listener, LocalFile, MappingResult, MapRequest } from "../protocol.js";
 import { openData, openModel, packModel } from "./disk.js";
 import { resultOf } from "./result.js";
 import { throttled } from "./train.js";
@@ -30,20 +30,12 @@ export async function mapQuery(
   }
 }
 
-export interface Naming {
-  readonly name: string;
-  readonly level: string | undefined;
-  /** unlabelled prototypes, or else cells of the query */
-  readonly clusters?: readonly number[];
-  readonly rows?: Uint32Array;
-}
-
 /** Makes chosen cells a cell type of the mapped model, and labels the query again. */
 export async function nameCellType(
   queryFiles: readonly LocalFile[],
   mappedModel: readonly LocalFile[],
   modelName: string,
-  { name, level, clusters, rows }: Naming,
+  type: AddedType,
   request: MapRequest,
   listener: Listener,
 ): Promise<MappingResult> {
@@ -51,19 +43,19 @@ export async function nameCellType(
   const model = await openModel(mappedModel);
   const query = await openData(queryFiles);
   try {
-    const { conditionKeys, conditionValues, threshold, classifier, force } = request;
-    const settings = { conditionKeys, conditionValues, force, ...callbacks(listener), signal: stop.signal };
-    const grown = await model.label({
-      name,
-      level,
-      ...settings,
-      ...(clusters ? { clusters } : { cells: query, rows: rows! }),
-    });
+    const { threshold, classifier } = request;
+    const settings = { ...readingOptions(request), ...callbacks(listener), signal: stop.signal };
+    const grown = await model.label({ ...type, ...settings, cells: query });
     const mapping = await grown.embed(query, { ...settings, threshold, classifier });
     return await resultOf(mapping, query, modelName, await packModel(mapping.model, modelName), request);
   } finally {
     query.close();
   }
+}
+
+/** How the mapping read the query. */
+function readingOptions({ conditionKeys, conditionValues, recoverCounts, roundCounts, force }: MapRequest) {
+  return { conditionKeys, conditionValues, recoverCounts, roundCounts, force };
 }
 
 function callbacks(listener: Listener): Required<Pick<MapOptions, "onProgress" | "onNote">> {

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
 import type { CountsOptions, RunSettings } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
+import { cellsOfTable } from "../data/cell-table.js";
 import type { LabelOptions } from "../mapping/labelling.js";
 import { ScPoli } from "../api/scpoli.js";
 import {
@@ -34,6 +35,7 @@ interface LabelFlags extends RunFlags, CountsOptions {
   readonly level?: string;
   readonly cluster?: readonly number[];
   readonly cells?: string;
+  readonly cellTable?: string;
   readonly select?: Readonly<Record<string, readonly string[]>>;
   readonly conditionKey?: RenamedKeys;
   readonly conditionValue?: readonly string[];
@@ -46,8 +48,8 @@ export function addLabel(program: Command): void {
     .summary("add a cell type to a trained model, without training")
     .description(
       "Names an unlabelled prototype, or cells of a file whose conditions the model knows. They become a " +
-        "cell " +
-        "type with its own prototype. Nothing is trained, and everything else in the model stays the same.",
+        "cell type with its own prototype. Nothing is trained, and everything else in the model stays the " +
+        "same.",
     )
     .argument("<model>", "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models")
     .requiredOption(
@@ -67,9 +69,13 @@ export function addLabel(program: Command): void {
     .option(
       "--select <key=values>",
       "cells of that file to select by obs column, e.g. cluster=12,14 (repeat with other keys to select " +
-        "cells " +
-        "that match all)",
+        "cells that match all)",
       valuesByKey,
+    )
+    .option(
+      "--cell-table <table>",
+      "a table with a header (csv or tsv) whose first column names the cells of that file, as the page " +
+        "saves it; --select then selects rows of the table by its other columns",
     )
     .option(
       "--condition-key <column>",
@@ -96,15 +102,16 @@ export function addLabel(program: Command): void {
 }
 
 async function label(path: string, flags: LabelFlags, settings: RunSettings): Promise<Result> {
-  const { output, name, level, cluster, cells, select, conditionKey, geneMap, force } = flags;
-  if (cells === undefined && select !== undefined)
-    throw new ScPoliError("usage", "--select selects cells of a file: give the file with --cells.");
+  const { output, name, level, cluster, cells, cellTable, select, conditionKey, geneMap, force } = flags;
+  const uselessFlag = (select && "--select") ?? (cellTable && "--cell-table");
+  if (cells === undefined && uselessFlag)
+    throw new ScPoliError("usage", `${uselessFlag} selects cells of a file: give the file with --cells.`);
   if ((cells === undefined) === (cluster === undefined))
     throw new ScPoliError(
       "usage",
       "Specify which cells get the name: either --cluster NUMBER, or --cells FILE with --select KEY=VALUE.",
     );
-  await checkOutputs({ inputs: [path, cells], models: [output], force });
+  await checkOutputs({ inputs: [path, cells, cellTable], models: [output], force });
   const model = await ScPoli.load(await modelPath(path, settings), settings);
   const data = cells === undefined ? undefined : await AnnData.open(cells);
   try {
@@ -114,7 +121,9 @@ async function label(path: string, flags: LabelFlags, settings: RunSettings): Pr
       level,
       clusters: cluster,
       cells: data,
-      select,
+      ...(data && cellTable !== undefined
+        ? { rows: await cellsOfTable(cellTable, data.obs, select) }
+        : { select }),
       ...countsOptions(flags),
       geneMap: await readNameMap(geneMap),
       conditionKeys: columnsOfKeys(conditionKey, model.stored.json.condition_keys),

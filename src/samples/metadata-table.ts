@@ -1,9 +1,8 @@
 // Sample metadata from a text file: a header, then a row per sample, separated by commas, tabs or
 // semicolons.
-import { fileStatus, readText } from "#platform";
-import Papa from "papaparse";
 import { nearestNames } from "../contract/nearest-names.js";
 import type { Note } from "../contract/options.js";
+import { readHeadedTable } from "../data/headed-table.js";
 import { isMissing } from "../data/missing-values.js";
 import type { MetadataValue, SampleMetadata } from "../data/sample-metadata.js";
 import { ScPoliError } from "../contract/errors.js";
@@ -22,7 +21,7 @@ export async function readMetadataTable(
   samples: readonly string[],
   note: (note: Note) => void,
 ): Promise<SampleMetadata> {
-  const { heading, rows } = await readTable(path);
+  const { heading, rows } = await readHeadedTable(path, "sample");
   const at = Math.max(0, heading.indexOf(key));
   const named = rows.map((fields) => fields[at]!);
   if (!named.some((name) => samples.includes(name))) {
@@ -65,48 +64,6 @@ export async function readMetadataTable(
       knownSamples.map((name, row) => [name, values.map((column) => column[row]!)]),
     ),
   };
-}
-
-async function readTable(
-  path: string,
-): Promise<{ heading: readonly string[]; rows: readonly (readonly string[])[] }> {
-  const status = await fileStatus(path);
-  if (status === null || status.kind === "folder")
-    throw new ScPoliError(
-      "file",
-      `There is no file ${path}. Expected a table with a header and a row per sample (csv or tsv).`,
-      { path },
-    );
-  const { data, errors } = Papa.parse<string[]>((await readText(path)).replace(/^\uFEFF/, ""), {
-    skipEmptyLines: "greedy",
-  });
-  const broken = errors.find(({ type }) => type !== "Delimiter");
-  if (broken)
-    throw new ScPoliError(
-      "file",
-      `${path}, line ${(broken.row ?? 0) + 1}: ${broken.message}. Expected a table with a header and a ` +
-        "row per sample.",
-      { path },
-    );
-  const [heading = [], ...rows] = data.map((fields) => fields.map((field) => field.trim()));
-  if (rows.length === 0)
-    throw new ScPoliError("file", `${path} has no rows. Expected a header and a row per sample.`, {
-      path,
-    });
-  rows.forEach((fields, at) => {
-    if (fields.length !== heading.length)
-      throw new ScPoliError(
-        "file",
-        `${path}, line ${at + 2}: ${fields.length} fields, but the header has ${heading.length}.`,
-        { path, line: at + 2 },
-      );
-  });
-  const repeated = heading.find((name, at) => name !== "" && heading.indexOf(name) < at);
-  if (repeated !== undefined)
-    throw new ScPoliError("file", `${path} has two columns '${repeated}'. Give each its own name.`, {
-      path,
-    });
-  return { heading, rows };
 }
 
 /** Converts a column of texts to its type. */
