@@ -662,7 +662,12 @@ describe("the example with an added cell type", async () => {
     // a POSIX shell reads the commands, as for a user
     writeFileSync(
       join(place, "commands.sh"),
-      `set -e\nscpoli() { "${process.execPath}" "${join(root, "dist", "cli.js")}" "$@"; }\n${map}\n${copied}\n`,
+      [
+        "set -e",
+        `scpoli() { "${process.execPath}" "${join(root, "dist", "cli.js")}" "$@"; }`,
+        map,
+        `${copied}\n`,
+      ].join("\n"),
     );
     execFileSync("sh", ["commands.sh"], { cwd: place, stdio: "pipe" });
 
