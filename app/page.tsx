@@ -219,7 +219,7 @@ function Promise() {
               "loses nothing."
             : "Work is kept in this browser, so that a reload loses nothing."}{" "}
           <button class="quiet link" disabled={job.value !== null} onClick={startAfresh}>
-            Start afresh and forget it
+            Delete this work and start over
           </button>
         </p>
         <dl class="facts compact">

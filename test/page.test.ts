@@ -389,7 +389,7 @@ describe("dropped files are opened by their kind; training can be finished early
 
   test("a folder and a file anywhere: a model and a query", async () => {
     await page.getByText("Nothing leaves this computer").click();
-    await page.getByRole("button", { name: "Start afresh and forget it" }).click();
+    await page.getByRole("button", { name: "Delete this work and start over" }).click();
     await page.keyboard.press("Escape");
     await drop(page, page.locator("main"), [kept]);
     await page.locator(".name", { hasText: "kept" }).waitFor();
