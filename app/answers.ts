@@ -115,8 +115,8 @@ async function ask(request: MarkerRequest): Promise<MarkersFound> {
 
 export async function findGroupMarkers({ title, codes, names }: MarkerGroups): Promise<void> {
   await guarded("Marker genes could not be found", async () => {
-    const found = await ask({ codes, names, top: shownMarkers, geneSets: geneSetFile.value });
-    groupMarkers.value = { title, codes, ...found };
+    const markers = await ask({ codes, names, top: shownMarkers, geneSets: geneSetFile.value });
+    groupMarkers.value = { title, codes, ...markers };
   });
 }
 

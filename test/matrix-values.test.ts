@@ -209,7 +209,7 @@ describe("what looks like counts", () => {
     "rounded normalised values": each((count, row) => Math.round((1e4 * count) / sum(row))),
     "values of bins": each((count, row) => Math.ceil((50 * count) / Math.max(...row))),
   }))
-    test(`${what} in X, counts elsewhere: those are taken, and it is told`, async () => {
+    test(`${what} in X, counts elsewhere: those are used, with a warning`, async () => {
       for (const [place, parts] of Object.entries({
         "layers/counts": { layers: { counts: matrix(counts) } },
         "raw.X": { raw: raw(counts) },

@@ -46,7 +46,7 @@ test("R reads positions, categories and labels of a mapped file, and samples", {
       .map(([name, ...values]) => [name!, values]),
   );
   const values = (name: string): string[] =>
-    valuesByName.get(name) ?? assert.fail(`R has not told: ${name}\n${text}`);
+    valuesByName.get(name) ?? assert.fail(`R printed no ${name}:\n${text}`);
   const numbers = (name: string): number[] => values(name).map(Number);
 
   const mapped = await AnnData.open(at("mapped.h5ad"));

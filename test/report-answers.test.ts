@@ -57,7 +57,9 @@ test("the legend of the cells counts unknown cells apart, as the page does", () 
   ) as { colourings: { id: string; names: string[]; values: string }[]; reference: number };
   const { names, values } = colourings.find(({ id }) => id === "predicted-0")!;
   const codes = new Uint16Array(Uint8Array.from(atob(values), (sign) => sign.charCodeAt(0)).buffer);
-  const counts = names.map((_, code) => codes.subarray(reference).filter((own) => own === code).length);
+  const counts = names.map(
+    (_, code) => codes.subarray(reference).filter((cellCode) => cellCode === code).length,
+  );
   const { predicted, unknown, unknown_by_type } = mapping.summary().levels[0]!;
   for (const [code, name] of names.entries())
     assert.equal(

@@ -47,7 +47,7 @@ export function GeneField({
 }) {
   const id = useId();
   const text = useSignal("");
-  const found = findGenes(genes.value?.names ?? [], text.value);
+  const matches = findGenes(genes.value?.names ?? [], text.value);
   const choose = async (event: Event): Promise<void> => {
     event.preventDefault();
     await load();
@@ -76,7 +76,7 @@ export function GeneField({
         <button disabled={isBusy.value || text.value.trim() === ""}>{action}</button>
       </div>
       <datalist id={`${id}-genes`}>
-        {found.map(({ name, symbol }) => (
+        {matches.map(({ name, symbol }) => (
           <option key={name} value={symbol} label={name === symbol ? undefined : name} />
         ))}
       </datalist>

@@ -1,4 +1,4 @@
-"""Runs the notebooks of this folder from their first cell to their last; the first that fails is told."""
+"""Runs all cells of the notebooks of this folder. Stops at the first that fails."""
 
 import pathlib
 import sys

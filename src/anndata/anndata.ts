@@ -127,8 +127,7 @@ export class AnnData {
 /** The given names, checked to be unique. @throws ScPoliError "format" if a name occurs twice */
 export function uniqueNames(names: readonly string[], axis: "obs" | "var", path: string): readonly string[] {
   // open-addressing hash table of rows: a Map of all names takes several times the memory and holds at most
-  // 16
-  // million
+  // 16 million
   const rows = new Int32Array(2 ** Math.ceil(Math.log2(2 * names.length + 1))).fill(-1);
   const repeated: string[] = [];
   for (let row = 0; row < names.length; row++) {

@@ -2,8 +2,8 @@
 //
 // h5wasm returns uninitialised memory if a filter is missing, decodes UTF-8 as ASCII if the type declares
 // ASCII, and returns 64-bit integers as BigInt. Here every read checks the filters first, numbers come as
-// typed
-// arrays, and every failure, including that of a malicious file, is an error that names the file and dataset.
+// typed arrays, and every failure, including that of a malicious file, is an error that names the file and
+// dataset.
 import {
   abandonHdf5,
   countReads,
@@ -60,8 +60,7 @@ export class Hdf5File implements Store {
     const { library, provideFilter } = await loadHdf5();
     try {
       // Create objects in the oldest format: every HDF5 version opens them, and their headers have no
-      // checksums,
-      // which hdf5-patch.ts relies on.
+      // checksums, which hdf5-patch.ts relies on.
       const root = new library.File(path, mode, mode === "r" ? {} : { libver: ["earliest", "v200"] });
       return new Hdf5File(path, root, library, provideFilter, mode === "r" ? openDirect(path) : null);
     } catch (error) {

@@ -1,8 +1,6 @@
 // Reads a large matrix ahead in a worker thread: compressed chunks are inflated while the caller computes.
-// Each
-// block is read by whichever is free first, the worker or the caller. This affects only who reads a block,
-// not
-// its content or the order of blocks.
+// Each block is read by whichever is free first, the worker or the caller. This affects only who reads a
+// block, not its content or the order of blocks.
 import { canShareMemory, startProducer, type Producer } from "#platform";
 import { blocks, rowsPerBlock, type Matrix, type MatrixDescription, type SparseRows } from "./matrix.js";
 

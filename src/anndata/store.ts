@@ -1,6 +1,5 @@
 // The storage interface of the AnnData readers: a tree of groups and arrays with attributes. HDF5 (hdf5.ts)
-// and
-// Zarr (zarr.ts) implement it.
+// and Zarr (zarr.ts) implement it.
 import type { ErrorKind, ScPoliError } from "../contract/errors.js";
 import type { ArrayDescription } from "./hdf5-chunk-index.js";
 import type { NumericArray } from "./matrix.js";

@@ -1,8 +1,7 @@
 // Matrices of a store (CSR, CSC and dense), read in blocks of rows.
 //
 // Blocks are read in few long ranges and whole compressed chunks. The part of a chunk that belongs to the
-// next
-// block is kept, so that sequential reading inflates every chunk once.
+// next block is kept, so that sequential reading inflates every chunk once.
 import { ScPoliError } from "../contract/errors.js";
 import {
   sparseMatrix,

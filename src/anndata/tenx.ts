@@ -1,7 +1,6 @@
 // Reads the output of 10x Genomics' CellRanger as AnnData: matrix.h5 of version 2 (one group per genome) and
-// 3,
-// and folders with matrix.mtx, features or genes, and barcodes. Cells are barcodes. Genes are symbols, made
-// unique as in anndata, with gene_ids and feature_types as columns of var.
+// 3, and folders with matrix.mtx, features or genes, and barcodes. Cells are barcodes. Genes are symbols,
+// made unique as in anndata, with gene_ids and feature_types as columns of var.
 import { fileStatus, joinPath, readLines } from "#platform";
 import { ScPoliError } from "../contract/errors.js";
 import type { Column, DataFrame, StringColumn } from "./dataframe.js";

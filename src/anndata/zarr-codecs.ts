@@ -1,7 +1,6 @@
 // Compression codecs for Zarr chunks in zarrita's interface. The length of each chunk is checked before
-// memory
-// is allocated and after decoding. Gives the same bytes as numcodecs, but without code generated at run time,
-// which the security policy of a page forbids.
+// memory is allocated and after decoding. Gives the same bytes as numcodecs, but without code generated at
+// run time, which the security policy of a page forbids.
 import { compress, decompress, init } from "@bokuweb/zstd-wasm";
 import { registry } from "zarrita";
 import { decodeBlosc, decodeLz4, type Inflate } from "./blosc.js";

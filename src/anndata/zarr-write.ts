@@ -1,8 +1,6 @@
 // Writes Zarr version 2 and 3: groups with attributes, and whole arrays of one or a few chunks (sharded
-// arrays:
-// shards.ts). zarrita writes neither version 2 nor anndata's encodings. Metadata and arrays are kept in
-// memory
-// until `close`, which also rewrites the consolidated metadata if there are any.
+// arrays: shards.ts). zarrita writes neither version 2 nor anndata's encodings. Metadata and arrays are kept
+// in memory until `close`, which also rewrites the consolidated metadata if there are any.
 import { ScPoliError } from "../contract/errors.js";
 import { joinPath, listFolder, readText, removeFile, writePart, fileStatus } from "#platform";
 import {

@@ -1,6 +1,5 @@
 // Reads the expression of selected genes in all cells, for display: log1p of counts per 10,000, in one pass
-// over
-// the file.
+// over the file.
 import type { AnnData } from "../anndata/anndata.js";
 import { blocks } from "../anndata/matrix.js";
 import type { RunSettings } from "../contract/options.js";

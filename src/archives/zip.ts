@@ -1,6 +1,5 @@
 // Lists and extracts files of zip files, and writes small zip files. Declared sizes are not trusted, and
-// checksums
-// are verified. Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 to 4.5.
+// checksums are verified. Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 to 4.5.
 import { inflateSync, zipSync } from "fflate";
 
 /** Reads bytes [position, position + length) of a file; fewer if the file ends before that. */

@@ -1,6 +1,5 @@
 // The error class of the project. Every message says what was found, where (file, key, row), what was
-// expected
-// and what to do.
+// expected and what to do.
 
 /** Kind of an error, by what the user has to correct. Determines the exit code of the command line. */
 export type ErrorKind =

@@ -1,6 +1,5 @@
 // Rejects unknown options by name. TypeScript checks only literals; JavaScript users and options assembled at
-// run
-// time need this check.
+// run time need this check.
 import type {
   ConvertOptions,
   CountsOptions,

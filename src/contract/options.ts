@@ -1,6 +1,5 @@
 // Options of the model, of training and of mapping: the paper's defaults, ranges and validation. Names are
-// those
-// of scArches in camelCase.
+// those of scArches in camelCase.
 import { ScPoliError } from "./errors.js";
 
 /**

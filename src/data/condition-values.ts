@@ -1,6 +1,5 @@
 // Condition values that the file does not provide: the user names the condition of all cells (10x files,
-// files
-// of one donor). Also reads the conditions of a query with the model's names.
+// files of one donor). Also reads the conditions of a query with the model's names.
 import type { CategoricalColumn, DataFrame } from "../anndata/dataframe.js";
 import { ScPoliError } from "../contract/errors.js";
 import { factorize, readConditions, type Conditions } from "./labels.js";

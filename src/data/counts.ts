@@ -1,7 +1,6 @@
 // Loads raw counts of an AnnData file, with every value checked, in the model's gene order. `loadCounts`
-// keeps
-// them in memory in a compact sparse form, for training; `streamCounts` yields them in blocks, for embedding.
-// Differs: scArches checks neither counts nor genes, and densifies each sparse row in Python.
+// keeps them in memory in a compact sparse form, for training; `streamCounts` yields them in blocks, for
+// embedding. Differs: scArches checks neither counts nor genes, and densifies each sparse row in Python.
 import { type NumericArray, rowsPerBlock, type SparseRows } from "../anndata/matrix.js";
 import { readAhead, type BlockReader } from "../anndata/read-ahead.js";
 import type { CountsPlace, ValueKind } from "./count-places.js";
@@ -158,8 +157,7 @@ function asIs(isNumbers: boolean): Arrange {
   return ({ rows, indptr, indices, values }) => {
     const totals = sizeFactors.get(rows);
     // nearly every file has float32; other types are checked before the conversion, because rounding could
-    // turn an
-    // invalid value into a count
+    // turn an invalid value into a count
     const isTakenWhole =
       values instanceof Float32Array && !isNumbers
         ? sums.sum(values, indptr, rows, totals)

@@ -1,6 +1,5 @@
 // Expression of all cells, in blocks of cells: log1p of counts per 10,000, or the stored values if a file has
-// no
-// counts.
+// no counts.
 import type { AnnData } from "../anndata/anndata.js";
 import { rowsPerBlock, type NumericArray } from "../anndata/matrix.js";
 import { readAhead } from "../anndata/read-ahead.js";

@@ -1,7 +1,6 @@
 // Selects the features to model. Files of CITE-seq, Multiome and screens have antibodies, peaks and guides
-// next
-// to genes; a column of var gives the feature type. Only the requested types are modelled, by default gene
-// expression.
+// next to genes; a column of var gives the feature type. Only the requested types are modelled, by default
+// gene expression.
 import type { DataFrame } from "../anndata/dataframe.js";
 import type { Matrix } from "../anndata/matrix.js";
 import type { Note } from "../contract/options.js";

@@ -1,6 +1,5 @@
 // Matches the genes of a file to the names in a model: by symbol or Ensembl id, in the index or one of the
-// usual
-// columns of var, with or without a version suffix.
+// usual columns of var, with or without a version suffix.
 import type { DataFrame } from "../anndata/dataframe.js";
 import type { Note } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";

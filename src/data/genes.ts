@@ -1,7 +1,6 @@
 // Aligns genes by name: finds the model gene of each column of a file, in any order, and checks that enough
 // are present. Differs: scArches takes the columns of an in-memory query in file order, so a permuted query
-// is
-// silently mapped with the wrong genes.
+// is silently mapped with the wrong genes.
 import type { Note } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
 

@@ -1,7 +1,6 @@
 // Reads obs columns as codes: conditions of a key, cell types of one or more annotation levels, and the cells
 // to exclude. Cell type names share one table across levels, as do their prototypes: a name used at two
-// levels
-// is one prototype.
+// levels is one prototype.
 import type { Column, DataFrame } from "../anndata/dataframe.js";
 import type { Note } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";

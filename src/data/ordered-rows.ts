@@ -1,8 +1,6 @@
 // Reads rows of a file in a given order, in compact form. Blocks of neighbouring rows are read when their
-// first
-// row is needed and dropped after their last. Rows are returned in the given order, so that a minibatch is
-// one
-// contiguous range.
+// first row is needed and dropped after their last. Rows are returned in the given order, so that a minibatch
+// is one contiguous range.
 import { canShareMemory } from "#platform";
 import { countsReader } from "./counts.js";
 import type { CountsPlace, ValueKind } from "./count-places.js";

@@ -1,6 +1,5 @@
 // Recovers counts from normalised values if that is exact: every value of every cell read must be the one
-// that a
-// whole number gives.
+// that a whole number gives.
 import type { AnnData } from "../anndata/anndata.js";
 import type { DataFrame } from "../anndata/dataframe.js";
 import type { Matrix, NumericArray } from "../anndata/matrix.js";

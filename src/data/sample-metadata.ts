@@ -1,6 +1,5 @@
 // Metadata of samples: columns of obs that are constant within each condition of a key. A sample is a
-// condition
-// of the sample key.
+// condition of the sample key.
 import type { Column, DataFrame } from "../anndata/dataframe.js";
 import type { Note } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";

@@ -1,8 +1,7 @@
 // Streams counts from the file: minibatches are made of blocks of neighbouring rows that are read on demand,
-// so
-// that memory does not grow with the number of cells. An epoch visits the blocks in random order, a few dozen
-// at a time, and shuffles the cells within each such group. The order depends only on the seed, not on the
-// machine. Validation cells are held in memory, at most `mostHeld` of them.
+// so that memory does not grow with the number of cells. An epoch visits the blocks in random order, a few
+// dozen at a time, and shuffles the cells within each such group. The order depends only on the seed, not on
+// the machine. Validation cells are held in memory, at most `mostHeld` of them.
 import { startProducer } from "#platform";
 import { isReadByThread, worthAThread } from "../anndata/read-ahead.js";
 import { copyRows, type CountPass, type CountRows, type CountSource } from "./count-source.js";

@@ -1,9 +1,8 @@
 // Selects the genes of a model: all, the most variable ones, a list of names, or a boolean column of var.
 // Variable genes as in scanpy 1.11 (highly_variable_genes, flavor "seurat", batch_key, n_top_genes) after
 // normalize_total(target_sum=1e4) and log1p. That flavour undoes the logarithm, so sums and sums of squares
-// of
-// the normalised counts per condition and gene suffice: one pass over the file.
-// Source: scanpy/preprocessing/_highly_variable_genes.py; Satija et al. 2015.
+// of the normalised counts per condition and gene suffice: one pass over the file. Source:
+// scanpy/preprocessing/_highly_variable_genes.py; Satija et al. 2015.
 import type { DataFrame } from "../anndata/dataframe.js";
 import type { Note, TrainOptions } from "../contract/options.js";
 import { selectAccessiblePeaks } from "./accessible-peaks.js";

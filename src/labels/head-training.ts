@@ -33,7 +33,7 @@ export function notCalibrated(key: string, reason: string): string {
  * @param levels - per level the rows of its types
  * @param cells - training cells (`chooseHeadCells`)
  * @param units - (N) donor, or condition, of each cell of the data set: the units of cross-validation
- * @param transform - transformation of the counts (`headTakes`)
+ * @param transform - transformation of the counts (`headTransform`)
  * @throws ScPoliError "interrupted"
  */
 export async function trainHead(

@@ -72,7 +72,7 @@ export class HeadScorer {
   static of(engine: Engine, { json, tensors }: StoredHead, cells: number): HeadScorer | null {
     const { head, genes, model } = json;
     if (!head) return null;
-    const transform = headTakes(model.recon_loss);
+    const transform = headTransform(model.recon_loss);
     const bias = tensors.get("head.bias")!.data;
     const layer = linearScores(engine, "head", bias.length, genes.length, transform);
     engine.write(layer.parameters.weight, tensors.get("head.weight")!.data);
@@ -139,7 +139,7 @@ interface LinearScores {
 }
 
 /** The transformation of the counts that the head uses. */
-export function headTakes(likelihood: string): CountTransform {
+export function headTransform(likelihood: string): CountTransform {
   return likelihood === "mse" ? "values" : "log-normalized";
 }
 

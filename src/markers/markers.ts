@@ -95,11 +95,10 @@ const mostGroups = 500;
 const fewCells = 25;
 
 /**
- * Tests every gene in every group. Memory is limited to `memory`, a few bytes
- * per cell, and tables of groups x genes.
- * @throws ScPoliError "usage" for an option that is not there; "key" for a column, value or group that is not
- * there; "refused" where there are more than
- * 500 groups, unless `force`; "counts"; "interrupted"
+ * Tests every gene in every group. Memory is limited to `memory`, a few bytes per cell, and tables of groups x
+ * genes.
+ * @throws ScPoliError "usage" for an invalid option; "key" for a column, value or group that does not exist;
+ * "refused" if there are more than 500 groups, unless `force`; "counts"; "interrupted"
  */
 export async function findMarkers(data: AnnData, options: MarkersOptions): Promise<Markers> {
   checkOptionNames("findMarkers", options, optionNames);

@@ -15,11 +15,11 @@ export interface LeftOutCell {
   readonly parts: NoveltyParts;
 }
 
-/** Cells of a type that all left-out cells together count as much as, in the p-values of that type. */
+/** Weight of all left-out cells in the p-values of one type, in cells of that type: shrinks rare types. */
 const pooledCells = 50;
-/** Cells that a unit's or type's weight is halved at: few cells say little of their donor. */
+/** Number of cells at which a unit or type has half weight: few cells say little about a donor. */
 const halvingCells = 10;
-/** Cells of a type that a unit has at least for their median to be compared with clusters. */
+/** Minimum number of cells of a type in a unit for their median to be compared with those of clusters. */
 const groupCells = 10;
 
 /** Novelty of a cell against the left-out ones. */
@@ -69,12 +69,12 @@ export class ConformalTable {
   get size(): number {
     return this.cells.length;
   }
-  /** types of units whose medians there are */
+  /** number of medians: types of each unit with enough cells */
   get groups(): number {
     return this.#medians.length;
   }
 
-  /** @param predicted - position of the type that the cell is taken for */
+  /** @param predicted - position of the predicted type of the cell */
   score(predicted: number, parts: NoveltyParts): NoveltyScore {
     const score = this.#fisher(predicted, parts, false);
     return { score, p: this.#scores.p(predicted, score, false) };
@@ -86,9 +86,9 @@ export class ConformalTable {
     return (1 + above) / (1 + this.#medians.length);
   }
 
-  #fisher(predicted: number, parts: NoveltyParts, isOwn: boolean): number {
+  #fisher(predicted: number, parts: NoveltyParts, isInTail: boolean): number {
     return parts.reduce(
-      (sum, value, part) => sum - Math.log(this.#parts[part]!.p(predicted, value, isOwn)),
+      (sum, value, part) => sum - Math.log(this.#parts[part]!.p(predicted, value, isInTail)),
       0,
     );
   }
@@ -114,23 +114,21 @@ class UpperTails {
   }
 
   /**
-   * The p-value of a value: the type's own tail, drawn towards that of all left-out cells.
-   * @param isOwn - whether the value is one of the left-out cells' and so in the tail itself
+   * The p-value of a value: the tail of its type, shrunk towards the tail of all left-out cells.
+   * @param isInTail - whether the value is that of a left-out cell, which the tail already contains
    */
-  p(type: number, value: number, isOwn: boolean): number {
+  p(type: number, value: number, isInTail: boolean): number {
     const tail = this.#types[type]!;
     const n = tail.size;
-    const itself = isOwn ? 0 : 1;
-    return (
-      (itself + n * tail.share(value) + pooledCells * this.#all.share(value)) / (itself + n + pooledCells)
-    );
+    const added = isInTail ? 0 : 1;
+    return (added + n * tail.share(value) + pooledCells * this.#all.share(value)) / (added + n + pooledCells);
   }
 }
 
-/** Values with weights such that units count nearly alike. */
+/** Values, weighted so that units count nearly equally. */
 class WeightedTail {
   readonly #sorted: Float64Array;
-  /** weight of the values from each on, of all */
+  /** share of the weight from each value upwards */
   readonly #from: Float64Array;
 
   constructor(cells: readonly LeftOutCell[], values: readonly number[], rows: readonly number[]) {
@@ -153,7 +151,7 @@ class WeightedTail {
   }
 }
 
-/** Place of the first of ascending values that is not below. */
+/** Index of the first of ascending values that is not below the given one. */
 function lowerBound(ascending: Float64Array, value: number): number {
   let [low, high] = [0, ascending.length];
   while (low < high) {

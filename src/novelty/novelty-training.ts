@@ -16,12 +16,12 @@ import type { Neighbors } from "../graph/neighbors.js";
 import { profiledTypes, ProfileScorer, ProfileSpace, type TypeProfiles } from "./profiles.js";
 import { Random } from "../numerics/random.js";
 
-/** Most queries of a single type in the calibration, and fewest cells of one. */
+/** Maximum number of single-type queries in the calibration, and minimum number of cells of each. */
 const [mostAlone, leastAlone] = [60, 5];
 
 /** Cells of a reference, each labelled by a head that was trained without its donor. */
 export interface LeftOutCells {
-  /** (n) counts as the head takes them */
+  /** (n) counts, transformed as for the head */
   readonly rows: SparseCells;
   readonly genes: number;
   /** (n) position of the type in the level */
@@ -31,7 +31,7 @@ export interface LeftOutCells {
   readonly units: Int32Array;
   readonly folds: Int32Array;
   readonly prediction: Pick<HeadPrediction, "position" | "probability">;
-  /** profiles without a part; null: with all */
+  /** profiles without the donors of a part; null: of all donors */
   readonly profilesWithout: (fold: number | null) => TypeProfiles;
 }
 
@@ -51,12 +51,12 @@ interface LeftOutQuery extends Situation {
 
 /** A row per cell of the calibration: unit, true and predicted type, parts of each neighbourhood. */
 const width = 3 + 3 * neighborhoods.length;
-/** Stands for the doubt of a neighbourhood for which a query is too small. */
+/** Stored in place of the doubt where a query is too small for a neighbourhood. */
 const missing = -1;
 
 /**
  * Calibrates one level: each left-out donor is a query, and so is each of its types.
- * @returns null with too few left-out cells
+ * @returns null if there are too few left-out cells
  */
 export function trainNovelty(cells: LeftOutCells, seed: number): StoredNovelty | null {
   const situations = leftOutSituations(cells, seed);
@@ -86,7 +86,7 @@ function joined(rows: readonly Float32Array[]): Float32Array {
   return table;
 }
 
-/** Each donor, and each of its types; of more than 60 types, a random sample. */
+/** Each donor, and each of its types; a random sample if there are more than 60 types. */
 function leftOutSituations({ units, labels }: LeftOutCells, seed: number): Situation[] {
   const [company, alone]: [Situation[], Situation[]] = [[], []];
   for (const unit of [...new Set(units)].sort((a, b) => a - b)) {
@@ -183,7 +183,7 @@ function scoreQueries(
       tables[q]!.forEach((row, i) => row.set(partsOf(parts, i), 3 + 3 * size));
     });
   });
-  // in company a cell's type has others beside it
+  // 'in company': the query has other types than the cell's
   return tables.map((table, q) => {
     const {
       name,

@@ -14,12 +14,12 @@ import { QueryOffsets, sureLabels, sureProbability } from "./query-offsets.js";
 import { profiledTypes, ProfileScorer, ProfileSpace, type TypeProfiles } from "./profiles.js";
 
 /**
- * Sizes of neighbourhoods, without the cell itself; a query uses the largest that it has enough cells for.
+ * Sizes of neighbourhoods, without the cell itself; a query uses the largest for which it has enough cells.
  */
 export const neighborhoods = [0, 1, 3, 7, 15] as const;
-/** Principal directions in which neighbours are sought, and power iterations that compute them. */
+/** Number of principal directions for the neighbour search, and of power iterations to compute them. */
 const [directions, rounds] = [10, 5];
-/** Weight of the cell in the doubt; the rest is that of its neighbourhood. */
+/** Weight of the cell in its doubt; its neighbourhood has the rest. */
 const cellShare = 1 / 3;
 /** A cell that is not compared gets the mean score of this many compared cells. */
 const comparedNeighbors = 3;
@@ -290,7 +290,7 @@ export class QueryNovelty {
     return quantile(shares, 0.5) >= alikeShare;
   }
 
-  /** (G) mean expression of the compared cells among some; zeros without any. */
+  /** (G) mean expression of those of the given cells that are compared; zeros if there are none. */
   #meanOf(cells: readonly number[]): Float64Array {
     const { compared } = this.query;
     const { indptr, indices, values } = compared.rows;
@@ -342,7 +342,7 @@ export interface GroupNovelty {
   readonly novelty: number;
   /** whether it exceeds 95 % of them; with fewer than 19, all of them */
   readonly isNovel: boolean;
-  /** number of types of left-out donors, each donor apart */
+  /** number of left-out groups: types, counted per donor */
   readonly groups: number;
 }
 
@@ -427,11 +427,11 @@ export function nearestCompared(latent: Float32Array, cells: Int32Array, N: numb
   ).indices;
 }
 
-/** Cells of a query that stand for all where cells are compared with each other. */
+/** Sample of a query's cells, used where cells are compared with each other. */
 export interface ComparedCells {
   /** numbers of the cells, ascending */
   readonly cells: Int32Array;
-  /** what the head takes of their counts */
+  /** their counts, transformed as for the head */
   readonly rows: SparseCells;
 }
 

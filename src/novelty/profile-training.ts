@@ -1,13 +1,13 @@
-// Sums that the profiles of types (novelty/profiles.ts) are made of, so that those without some of the
-// conditions are had without another pass over the cells.
+// Sums from which the profiles of types (novelty/profiles.ts) are computed. Profiles without some of the
+// conditions need no further pass over the cells.
 import type { SparseCells } from "../kernel-modules/sparse-cells.js";
 import type { TypeProfiles } from "./profiles.js";
 
 /** Conditions whose displacement is kept: those with the most cells. */
 const mostDisplacements = 16;
-/** Cells of a type that a condition has at least to tell of its variance. */
+/** Minimum number of cells of a type in a condition for an estimate of its variance. */
 const leastCells = 5;
-/** Cells that the weight of a condition in a type's mean is halved at, and weight of no displacement. */
+/** Number of cells at which a condition has half weight in a type's mean; weight of a zero displacement. */
 const [halvingCells, noDisplacement] = [10, 0.5];
 
 export class ProfileSums {
@@ -18,8 +18,8 @@ export class ProfileSums {
   readonly #cells: Int32Array;
 
   /**
-   * @param groups - of cells, each of one condition, or of several in one part that is left out
-   * @param conditions - how many of them, the first, are of one condition
+   * @param groups - number of groups of cells: of one condition each, or several that are left out together
+   * @param conditions - number of groups of one condition each; they come first
    */
   constructor(
     private readonly groups: number,
@@ -50,7 +50,7 @@ export class ProfileSums {
     });
   }
 
-  /** @param isIn - which of the groups count */
+  /** @param isIn - whether each group is included */
   profiles(isIn: (group: number) => boolean): TypeProfiles {
     const { K, genes } = this;
     const groups = Array.from({ length: this.groups }, (_, group) => group).filter(isIn);
@@ -70,7 +70,7 @@ export class ProfileSums {
     return { means, displacements: this.#displacements(groups, means), variances };
   }
 
-  /** Visits the mean of a type's cells in a group, where it has some. */
+  /** Visits the mean of each type's cells in each group that has some. */
   #eachMean(group: number, type: number, visit: (mean: number, gene: number) => void): void {
     const n = this.#cells[group * this.K + type]!;
     const from = (group * this.K + type) * this.genes;
@@ -93,7 +93,7 @@ export class ProfileSums {
     return variance.map((sum) => Math.max(0, sum / Math.max(1, free)));
   }
 
-  /** Variance of a type's mean between conditions, less what its cells' variance makes; mean over types. */
+  /** Variance of a type's mean between conditions, minus the part due to its cells; mean over types. */
   #between(groups: readonly number[], within: Float64Array): Float64Array {
     const { K, genes } = this;
     const between = new Float64Array(genes);
@@ -121,7 +121,7 @@ export class ProfileSums {
     return between.map((sum) => Math.max(0, sum / Math.max(1, types)));
   }
 
-  /** What the largest conditions have more, whatever the type. */
+  /** Displacement of the largest conditions: their excess expression, common to all types. */
   #displacements(groups: readonly number[], means: Float32Array): Float32Array {
     const { K, genes } = this;
     const size = (group: number): number =>

@@ -1,7 +1,7 @@
-// What cells of each type express on average, how conditions differ, and how much of a neighbourhood's mean
-// expression neither explains. A cell says little of its genes, a mean of sixteen says which of them are
-// where they are in no known type: what separates a new type from a known one need not lie along what
-// separates the known ones.
+// Profiles: the mean expression of each type, the differences between conditions, and how much of a
+// neighbourhood's mean expression neither explains. One cell says little about its genes; the mean of sixteen
+// shows which genes are expressed as in no known type. The genes that separate a new type from a known one
+// need not be those that separate known types from each other.
 import { MeanSquares, SparseProducts } from "../kernel-modules/profiles.js";
 import { type SparseCells } from "../kernel-modules/sparse-cells.js";
 import { rowTimes } from "../numerics/linear-algebra.js";
@@ -11,13 +11,13 @@ import { gramSchmidt } from "../numerics/orthonormal.js";
 export interface TypeProfiles {
   /** (K, G) mean of each type, over conditions; of a type without cells, zeros */
   readonly means: Float32Array;
-  /** (C, G) what a condition has more than the others, whatever the type */
+  /** (C, G) excess expression of a condition, common to all types */
   readonly displacements: Float32Array;
   /** (2, G) variance of a type's mean between conditions, and of cells within type and condition */
   readonly variances: Float32Array;
 }
 
-/** Added to every gene's variance: genes that hardly any cell has would decide. */
+/** Added to every gene's variance; otherwise genes that hardly any cell expresses would dominate. */
 const leastVariance = 0.1;
 
 /** Types that have a profile. */
@@ -29,8 +29,8 @@ export function profiledTypes({ means, variances }: TypeProfiles): number[] {
 }
 
 /**
- * The genes, each in units of the standard deviation that the mean of k + 1 cells of a known type has in
- * another condition; and in them the directions in which conditions differ, and those in which types do.
+ * A scaled gene space: each gene in units of the standard deviation of the mean of k + 1 cells of a known
+ * type in another condition. With the directions in which conditions differ, and those in which types do.
  */
 export class ProfileSpace {
   readonly genes: number;
@@ -40,7 +40,7 @@ export class ProfileSpace {
   readonly scale: Float64Array;
   /** directions of conditions and of types: P = C + T */
   readonly directions: { readonly conditions: number; readonly types: number; readonly P: number };
-  /** (G, P) orthonormal, conditions first; what they are of unscaled genes is the product with the scale */
+  /** (G, P) orthonormal, conditions first; times the scale, directions of unscaled genes */
   readonly basis: Float64Array;
   /** (T, T) coordinates of each type along the directions of types */
   readonly typeCoordinates: Float64Array;
@@ -83,8 +83,8 @@ export class ProfileSpace {
   }
 
   /**
-   * What of a mean expression lies outside both spans: (G), scaled.
-   * @param mean - (G) @param offset - (G) taken off
+   * The part of a mean expression outside both spans: (G), scaled.
+   * @param mean - (G) @param offset - (G) subtracted from it
    */
   residual(mean: Float64Array, offset: Float64Array): Float64Array {
     const { P } = this.directions;
@@ -101,9 +101,9 @@ export class ProfileSpace {
 /** How unlike the known types a mean expression is, in two ways. */
 export interface ProfileScores {
   /**
-   * log |outside|^2 - log |all|^2 / 2: what is outside the span of the types (conditions' directions taken
-   * off), between its share, which says nothing of how much that is, and its size, which is large for
-   * whatever differs much
+   * log |outside|^2 - log |all|^2 / 2, without the directions of conditions. A compromise between the share
+   * of the part outside the span of the types, which ignores its size, and its size, which is large for
+   * anything that differs much
    */
   readonly span: number;
   /** log of the squared distance from the nearest type's mean */
@@ -113,7 +113,7 @@ export interface ProfileScores {
 /** Keeps logarithms finite. */
 const tiny = 1e-9;
 
-/** Scores of the means of some cells. */
+/** Scores of the means of several neighbourhoods. */
 export class ProfileScorer {
   readonly #squares: MeanSquares;
   /** (n, P), (offsets, P), (P) */
@@ -121,7 +121,7 @@ export class ProfileScorer {
   readonly #offsets: readonly Float64Array[];
   readonly #centre: Float64Array;
 
-  /** @param offsets - each (G): what may be taken off a mean */
+  /** @param offsets - (G) each: offsets that can be subtracted from a mean */
   constructor(
     rows: SparseCells,
     private readonly space: ProfileSpace,
@@ -138,7 +138,7 @@ export class ProfileScorer {
 
   /**
    * @param members - cells, at most k + 1
-   * @param offsets - of each, which of the offsets is taken off
+   * @param offsets - index of the offset to subtract, per neighbourhood
    */
   score(members: Int32Array, offsets: Int32Array): ProfileScores {
     const {

@@ -53,7 +53,7 @@ export class QueryOffsets {
     const whole = differences(cells, all, means, types, genes);
     this.table = [new Float64Array(genes)];
     this.inCompany = whole.others.map(({ weight }) => weight >= noOffset);
-    // of types that are there, and in company
+    // only types that occur, and only with other types beside them
     const isThere = this.inCompany.map((yes, type) => yes && cells.position.includes(type));
     const added = ({ others }: typeof whole, from: (type: number) => Float64Array): number[] =>
       others.map((other, type) => (isThere[type] ? this.table.push(shrunk(other, from(type))) - 1 : 0));
@@ -80,7 +80,7 @@ export class QueryOffsets {
   }
 }
 
-/** Least cells of a condition with its own offsets, and the most bytes of all offsets together. */
+/** Minimum number of cells of a condition with its own offsets; maximum bytes of all offsets together. */
 const [leastOffsetCells, offsetBytes] = [20, 64 * 1024 * 1024];
 
 /** Median over some types of how their cells differ from the reference, and the weight of these types. */

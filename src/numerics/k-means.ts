@@ -1,5 +1,5 @@
-// k-means: Lloyd's algorithm, and starts by k-means++ of which the best is kept, for good clusters.
-// scib-k-means.ts starts as scib-metrics does, for comparable scores.
+// k-means: Lloyd's algorithm from several k-means++ starts, of which the best result is kept.
+// scib-k-means.ts has the single start of scib-metrics, for comparable scores.
 import { squaredDistance } from "./linear-algebra.js";
 import type { Random } from "./random.js";
 

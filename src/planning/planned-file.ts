@@ -1,4 +1,4 @@
-// What a plan needs to know of a file: its size, and its conditions.
+// What a plan needs to know about a file: its size, and its conditions.
 import { AnnData } from "../anndata/anndata.js";
 import type { CountsOptions, Note, ReconLoss } from "../contract/options.js";
 import { Combinations } from "../data/combinations.js";

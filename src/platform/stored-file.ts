@@ -2,9 +2,8 @@
 // modified pages.
 //
 // A copy therefore takes neither memory nor time, and additions only take their pages. Reading is
-// synchronous, as
-// HDF5 requires: FileReaderSync, which exists only in workers. Positions are numbers up to 2^53, so files may
-// exceed the 32-bit address space.
+// synchronous, as HDF5 requires: FileReaderSync, which exists only in workers. Positions are numbers up to
+// 2^53, so files may exceed the 32-bit address space.
 import { ScPoliError } from "../contract/errors.js";
 import { FileReader } from "./worker-scope.js";
 

@@ -17,7 +17,7 @@ import {
 } from "../model/stored-model.js";
 import { calibrate } from "../labels/classify.js";
 import { calibrationOfSpreads } from "../prototypes/growth.js";
-import { headTakes } from "../labels/head.js";
+import { headTransform } from "../labels/head.js";
 import { makeLandmarks } from "../prototypes/landmarks.js";
 import type { Prototypes } from "../prototypes/prototypes.js";
 import { unitsOf } from "../training/donors.js";
@@ -306,7 +306,7 @@ async function withSample(
         sample.labelled,
         unitsOf(conditionsOf(plan, sample.dataset), plan.metadata).codes,
         { ...settings, seed },
-        headTakes(plan.model.reconLoss),
+        headTransform(plan.model.reconLoss),
       )
     : null;
   head?.json.levels.forEach(({ not_calibrated: reason }, level) => {

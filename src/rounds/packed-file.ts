@@ -1,6 +1,5 @@
 // File format of a training in rounds: named tensors and one JSON object, as safetensors, which Python also
-// reads.
-// Files are written atomically and record the inputs they were computed from.
+// reads. Files are written atomically and record the inputs they were computed from.
 import { fileStatus, readFile, sha256, writeFile } from "#platform";
 import { ScPoliError } from "../contract/errors.js";
 import { readSafetensors, writeSafetensors, type Tensor } from "../storage/safetensors.js";

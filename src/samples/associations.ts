@@ -18,7 +18,7 @@ import {
 export interface Association {
   /** Name of the covariate */
   readonly covariate: string;
-  /** How its values are taken */
+  /** How its values enter a model */
   readonly kind: CovariateKind;
   /** from 1 */
   readonly component: number;

@@ -14,7 +14,7 @@ export type CovariateKind = "categorical" | "ordinal" | "number";
 export interface Covariate {
   /** Name of the column */
   readonly name: string;
-  /** How its values are taken */
+  /** How its values enter a model */
   readonly kind: CovariateKind;
   /** (S) numbers, or names of levels; null if unknown */
   readonly values: readonly (string | number | null)[];

@@ -12,7 +12,7 @@ import { codesOf, knownSamples, uselessBecause, type Covariate, type CovariateKi
 export interface Explained {
   /** Name of the covariate */
   readonly covariate: string;
-  /** How its values are taken */
+  /** How its values enter a model */
   readonly kind: CovariateKind;
   /** number of levels that occur; 0 for numbers */
   readonly levels: number;

@@ -160,7 +160,7 @@ export function associationMap({ samples, associations, components }: SampleAnal
   });
 }
 
-/** How many genes go with each component; null without expression, or where no gene varies. */
+/** Number of genes correlated with each component; null without expression, or if no gene varies. */
 export function geneCountsChart({ samples, genes }: SampleAnalysis): Plot | null {
   if (!genes || genes.counts.length === 0) return null;
   return barChart({
@@ -178,8 +178,8 @@ export function geneCountsChart({ samples, genes }: SampleAnalysis): Plot | null
 
 /**
  * All plots of an analysis by name.
- * @param genes - also the samples by the mean expression of these; default: the gene that goes best with each
- * of the first two components
+ * @param genes - also plots the samples by the mean expression of these; default: the gene most correlated
+ * with each of the first two components
  */
 export function samplePlots(
   analysis: SampleAnalysis,
@@ -201,7 +201,7 @@ export function samplePlots(
   );
 }
 
-/** The samples on their components by covariates and genes, and what the components stand for. */
+/** The samples on their components, coloured by covariates and genes, and associations of the components. */
 function componentPlots(
   analysis: SampleAnalysis,
   genes: readonly string[],

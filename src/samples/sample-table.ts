@@ -11,11 +11,11 @@ export interface SampleTable {
   readonly key: string;
   /** (S) names, the reference's first */
   readonly names: readonly string[];
-  /** (S) whether a sample belongs to the reference; false: it came by mapping a query */
+  /** (S) whether a sample belongs to the reference; false: it was added by mapping a query */
   readonly isReference: readonly boolean[];
   /** (S, E) positions as used by the network, with norm at most 1 */
   readonly embedding: DenseMatrix;
-  /** What is known of each sample */
+  /** Metadata of each sample */
   readonly metadata: SampleMetadata;
   /** The same as covariates: a value per sample */
   readonly covariates: readonly Covariate[];

@@ -38,7 +38,7 @@ export function dummies(codes: ArrayLike<number>, levels: number): Float64Array[
  * Regresses a response on predictors and an intercept, by QR.
  * @param response - (n)
  * @param predictors - columns of n values each, linearly independent of each other and of the intercept
- * @param weights - (n) inverse variances of the observations but for a factor. Default: all the same
+ * @param weights - (n) inverse variances of the observations, up to a common factor. Default: all equal
  * @throws ScPoliError "usage" if lengths differ or there is no predictor
  */
 export function linearModel(

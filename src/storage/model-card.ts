@@ -53,7 +53,7 @@ export function modelCard(json: ModelJson, fields: CardFields = {}): string {
   ].join("\n");
 }
 
-/** Table row of the training options; none for an imported model, of which they are not known. */
+/** Table row of the training options; none for an imported model, whose options are unknown. */
 function trainingRow({ provenance, prototype_loss: prototypes }: ModelJson): string[] {
   const { seed } = (provenance["optimization"] ?? {}) as { readonly seed?: number };
   const epochs = provenance["epochs_run"];
@@ -65,7 +65,7 @@ function trainingRow({ provenance, prototype_loss: prototypes }: ModelJson): str
   return [`| training | ${epochs} epochs${loss}${seed === undefined ? "" : `; seed ${seed}`} |`];
 }
 
-/** What is known of the labels: of donors that the classifier was trained without. */
+/** Quality of the labels, measured on donors that the classifier was trained without. */
 function qualityOf({ head, cell_type_keys: keys }: ModelJson): string[] {
   const lines = keys.flatMap((key, level) => {
     const known = head?.levels[level]?.left_out;

@@ -1,8 +1,6 @@
 // The model folder, or one zip file of it: `model.safetensors` holds all tensors, `model.json` everything
-// else.
-// Both appear under their final name together or not at all. Nothing read from them is trusted: types,
-// lengths,
-// ranges and shapes are validated, and the files are checked against each other.
+// else. Both appear under their final names together or not at all. Nothing read from them is trusted: types,
+// lengths, ranges and shapes are validated, and the files are checked against each other.
 import {
   fileStatus,
   listFolder,

@@ -1,8 +1,6 @@
 // The safetensors format: 8 bytes of header length, a JSON header (name -> dtype, shape, byte range), then
-// the
-// tensors' bytes, little-endian. Nothing in a file is trusted: every range is checked before it is read. The
-// same
-// tensors give the same bytes. Source: format of huggingface/safetensors (README, "Format").
+// the tensors' bytes, little-endian. Nothing in a file is trusted: every range is checked before it is read.
+// The same tensors give the same bytes. Source: format of huggingface/safetensors (README, "Format").
 import { ScPoliError } from "../contract/errors.js";
 
 export type TensorData = Float32Array | Float64Array | Int32Array | Uint8Array;

@@ -1,4 +1,4 @@
-// A trained model from what its run leaves: the weights, the prototypes, their calibration, and the
+// Assembles a trained model from the results of its run: weights, prototypes with their calibration, and
 // provenance.
 import { version } from "../contract/version.js";
 import type { Note } from "../contract/options.js";

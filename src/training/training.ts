@@ -6,7 +6,7 @@ import { checkNumber, defaultsOf, type TrainOptions } from "../contract/options.
 import { checkValueKeys } from "../data/condition-values.js";
 import { openCounts } from "../data/memory.js";
 import { noteSplit, type Dataset } from "../data/minibatches.js";
-import { headTakes } from "../labels/head.js";
+import { headTransform } from "../labels/head.js";
 import { notCalibrated, trainHead, type TrainedHead } from "../labels/head-training.js";
 import { chooseHeadCells } from "../labels/labelled-cells.js";
 import { describeShallow, shallowCells } from "../labels/shallow-cells.js";
@@ -162,7 +162,7 @@ function startingValues(shapes: readonly ParameterShape[], seed: number): Map<st
   return new Map(shapes.map((shape) => [shape.name, initialValues(shape, shapes, seed)]));
 }
 
-/** The checkpoint belongs to these cells, options and shapes. */
+/** The checkpoint of the run, tied to these cells, options and shapes. */
 function checkpointOf(
   { genes, conditions, labels }: ReferenceData,
   { model, sizes, optimization, unlabeled }: Run,
@@ -210,7 +210,7 @@ async function landmarksOf(
   return makeLandmarks(dataset, cells, await trainer.encode(cells), model.latentDim, seed);
 }
 
-/** The classifier on genes; null where no level has types to tell apart. */
+/** The classifier on genes; null if no level has at least two types. */
 async function headOf(
   { json }: StoredModel,
   { isForced, conditions, metadata }: ReferenceData,
@@ -225,7 +225,7 @@ async function headOf(
     chooseHeadCells(dataset, optimization.seed),
     unitsOf(conditions, metadata).codes,
     options,
-    headTakes(model.reconLoss),
+    headTransform(model.reconLoss),
   );
   head.json.levels.forEach(({ not_calibrated: reason }, level) => {
     if (reason !== undefined)
