@@ -95,8 +95,8 @@ const mostGroups = 500;
 const fewCells = 25;
 
 /**
- * Tests every gene in every group. Memory is limited to `memory`, a few bytes per cell, and tables of groups x
- * genes.
+ * Tests every gene in every group. Memory is limited to `memory`, a few bytes per cell, and tables of groups
+ * x genes.
  * @throws ScPoliError "usage" for an invalid option; "key" for a column, value or group that does not exist;
  * "refused" if there are more than 500 groups, unless `force`; "counts"; "interrupted"
  */
