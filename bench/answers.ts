@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { comparisonOfSamples } from "./answers/comparison.ts";
 import { decodedExpression } from "./answers/expression.ts";
 import { markersOnRealData } from "./answers/markers.ts";
+import { markersOfAMillion } from "./answers/million.ts";
 import { root } from "./answers/section.ts";
 import type { Section } from "./answers/section.ts";
 import { markersSpeed } from "./answers/speed.ts";
@@ -15,6 +16,7 @@ const sections: Readonly<Record<string, () => Promise<Section>>> = {
   markers: markersOnRealData,
   comparison: comparisonOfSamples,
   expression: decodedExpression,
+  million: markersOfAMillion,
   speed: markersSpeed,
 };
 
