@@ -1,6 +1,6 @@
 // Colourings of the cells: a colour per cell, and the legend.
 import { computed } from "@preact/signals";
-import type { Paper } from "scpoli/plots";
+import { typeNumber, type Paper } from "scpoli/plots";
 import {
   bytesOf,
   expressionColour,
@@ -163,16 +163,12 @@ export function predictedCodes({ predicted, types }: LevelResult, flags: Uint8Ar
   return predicted.map((code, cell) => (flags?.[cell] ? types.length : code));
 }
 
-/** Number of a type among the types of all levels, which decides its colour; -1: not a type of the model. */
-function colourNumber(levels: readonly LevelResult[], name: string): number {
-  let before = 0;
-  for (const { types } of levels) {
-    const at = types.indexOf(name);
-    if (at >= 0) return before + at;
-    before += types.length;
-  }
-  return -1;
-}
+/** Number of a type for its colour; -1: not a type of the model. */
+const colourNumber = (levels: readonly LevelResult[], name: string): number =>
+  typeNumber(
+    levels.map(({ types }) => types),
+    name,
+  );
 
 /**
  * Groups of the query's metadata: names of types in the colours of the types, other names in further

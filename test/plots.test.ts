@@ -2,6 +2,7 @@
 // which no name is markup.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { otherColour, typeColour as pageTypeColour } from "../app/colours.ts";
 import { isSoftware, Thinning } from "../app/charts/thinning.ts";
 import {
   barChart,
@@ -24,6 +25,9 @@ import {
   violinPlot,
   type Plot,
 } from "../dist/plots/index.js";
+import { coloursOnDark } from "../dist/plots/palette.js";
+import { cellViewData } from "../dist/report/cell-view.js";
+import type { ReferenceCells } from "../dist/report/cells.js";
 import { colourDistance } from "./colour-distance.ts";
 
 const hostile = `<script>alert("1")</script>&'\u0000`;
@@ -154,8 +158,8 @@ test("a file recolours the groups that are hard to see on a dark page", () => {
   const seventh = groupColour(6);
   const paths = [groupColour(0), seventh].map((colour) => `<path fill="${colour}"></path>`);
   const svg = standaloneSvg({ svg: `<svg class="plot">${paths.join("")}</svg>` });
-  assert.notEqual(colourOn("dark", seventh), seventh);
-  assert.ok(svg.includes(`.plot [fill="${seventh}"]{fill:${colourOn("dark", seventh)}}`));
+  assert.notEqual(typeColour("dark", 6), seventh);
+  assert.ok(svg.includes(`.plot [fill="${seventh}"]{fill:${typeColour("dark", 6)}}`));
   assert.ok(!svg.includes(`[fill="${groupColour(0)}"]`), "legible colours stay");
 });
 
@@ -320,5 +324,44 @@ test("colours of types, samples and unknown cells are visible on light and dark,
     // zero has the lowest contrast, the maximum the highest
     assert.ok(contrast(expressionColour(paper, 0), white) < 2);
     assert.ok(contrast(expressionColour(paper, 1), white) > 7);
+  }
+});
+
+test("reports colour 60 types and the samples as the page does, in both themes and at every level", () => {
+  const levels = [0, 1].map((level) => Array.from({ length: 30 }, (_, type) => `type ${level}.${type}`));
+  const samples = Array.from({ length: 12 }, (_, sample) => `sample ${sample}`);
+  const cells = 60;
+  const codes = Int32Array.from({ length: cells }, (_, cell) => cell % 30);
+  const reference: ReferenceCells = {
+    cells,
+    umap: Float32Array.from({ length: 2 * cells }, (_, at) => at),
+    conditions: [{ key: "donor", names: samples, codes: codes.map((code) => code % 12) }],
+    labels: levels.map((names, level) => ({
+      key: `level ${level}`,
+      names,
+      codes,
+      uncertainty: new Float32Array(cells),
+      nearest: codes,
+    })),
+    prototypes: levels[0]!.map((name, type) => ({ name, level: 0, type, x: type, y: type })),
+  };
+  const { colourings, prototypes } = cellViewData(reference, null, [])!;
+  const coloursIn = (id: string) => colourings.find((one) => one.id === id)!.colours!;
+  for (const paper of ["light", "dark"] as const) {
+    const types = Array.from({ length: 60 }, (_, type) => pageTypeColour(type, paper));
+    assert.deepEqual([...coloursIn("label-0")[paper], ...coloursIn("label-1")[paper]], types);
+    assert.deepEqual(
+      prototypes.map(({ colours }) => colours[paper]),
+      types.slice(0, 30),
+    );
+    assert.deepEqual(
+      coloursIn("condition-0")[paper],
+      samples.map((_, sample) => otherColour(sample, paper)),
+    );
+  }
+  const onDark = coloursOnDark();
+  for (let type = 0; type < 60; type++) {
+    const colour = pageTypeColour(type, "light");
+    assert.equal(onDark.get(colour) ?? colour, pageTypeColour(type, "dark"), "in the figures");
   }
 });

@@ -23,6 +23,7 @@ export {
   rampColour,
   sampleColour,
   typeColour,
+  typeNumber,
   unknownColour,
   type Paper,
 } from "./palette.js";

@@ -159,6 +159,41 @@ export function colourOn(paper: Paper, colour: string): string {
   return shown;
 }
 
+/**
+ * Number of a cell type for its colour: its place among the types of all annotation levels, so that a type
+ * has the same colour on the page and in reports.
+ * @param levels - names of the types of each level
+ * @returns -1 for a name that is no type
+ */
+export function typeNumber(levels: readonly (readonly string[])[], name: string): number {
+  let before = 0;
+  for (const types of levels) {
+    const at = types.indexOf(name);
+    if (at >= 0) return before + at;
+    before += types.length;
+  }
+  return -1;
+}
+
+/** Samples with a colour of their own on dark backgrounds; further ones keep their colour on white. */
+const recolouredSamples = 27;
+
+/**
+ * Colours of types, groups and samples on white that differ on a dark background, with what they are there:
+ * for pictures that follow the theme by style rules.
+ */
+export function coloursOnDark(): ReadonlyMap<string, string> {
+  const pairs = [
+    ...Array.from({ length: recolouredSamples }, (_, sample) => sampleColour(sample)).flatMap((colour) => [
+      [colour, colourOn("dark", colour)] as const,
+      [colourOn("light", colour), colourOn("dark", colour)] as const,
+    ]),
+    ...groups.map((colour) => [colour, colourOn("dark", colour)] as const),
+    ...groups.map((_, type) => [typeColour("light", type), typeColour("dark", type)] as const),
+  ];
+  return new Map(pairs.filter(([light, dark]) => light !== dark));
+}
+
 /** Contrast of two colours, 1..21 (WCAG 2.1). */
 export function contrast(a: string, b: string): number {
   const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y) as [number, number];

@@ -1,6 +1,6 @@
 // SVG as text: elements, escaped text, and the frame shared by all plots. Colours of text and lines are CSS
 // classes, so that one picture works on light and dark pages.
-import { colourOn, groupColour, groupColours } from "./palette.js";
+import { coloursOnDark } from "./palette.js";
 
 /** A plot: the picture, and the same numbers as a table, for accessibility. */
 export interface Plot {
@@ -125,20 +125,20 @@ const darkColours = ".plot{--ink:#e8eaed;--faint:#9aa3ad;--line:#3a4048;--paper:
 
 /** The picture as the content of an SVG file, with its styles. */
 export function standaloneSvg({ svg }: Pick<Plot, "svg">): string {
-  const darkStyle = `@media (prefers-color-scheme:dark){${darkColours}${groupsOnDark(svg)}}`;
+  const darkStyle = `@media (prefers-color-scheme:dark){${darkColours}${darkRules(svg)}}`;
   return svg.replace(">", `><style>${plotStyle}\n${darkStyle}</style>`);
 }
 
-/** Rules for the colours of groups in a picture that are hard to see on a dark background. */
-function groupsOnDark(svg: string): string {
+/**
+ * Style rules for the colours of types, groups and samples in pictures that are others on a dark background.
+ * @param svg - one picture, or a text with several
+ * @param scope - selector of an element around the pictures
+ */
+export function darkRules(svg: string, scope = ""): string {
   const rules: string[] = [];
-  for (let group = 0; group < groupColours; group++) {
-    const colour = groupColour(group);
-    const onDark = colourOn("dark", colour);
-    if (onDark === colour) continue;
+  for (const [colour, onDark] of coloursOnDark())
     for (const attribute of ["fill", "stroke"])
       if (svg.includes(`${attribute}="${colour}"`))
-        rules.push(`.plot [${attribute}="${colour}"]{${attribute}:${onDark}}`);
-  }
+        rules.push(`${scope}.plot [${attribute}="${colour}"]{${attribute}:${onDark}}`);
   return rules.join("");
 }

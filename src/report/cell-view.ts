@@ -1,7 +1,15 @@
 // The interactive view of the cells: the data that viewer/viewer.ts draws, and the HTML of its controls.
-import { groupColour, missingColour, rampColour, sampleColour } from "../plots/palette.js";
+import {
+  colourOn,
+  missingColour,
+  rampColour,
+  sampleColour,
+  typeColour,
+  typeNumber,
+  type Paper,
+} from "../plots/palette.js";
 import { escapeText } from "../plots/svg.js";
-import type { LevelCells, QueryCells, ReferenceCells } from "./cells.js";
+import { typesOfLevels, type LevelCells, type QueryCells, type ReferenceCells } from "./cells.js";
 import type { GeneValues } from "./gene-values.js";
 import { inkColour, textOfBytes, type ViewerColouring, type ViewerData } from "./viewer-data.js";
 
@@ -45,6 +53,7 @@ export function cellViewData(
     const [low, high] = ranges[at & 1]!;
     places[at] = Math.round((65535 * (coordinate(at >> 1, at & 1) - low)) / (high - low || 1));
   }
+  const types = typesOfLevels(reference, query);
   const ramp = Array.from({ length: 64 }, (_, i) => rampColour(i / 63));
   return {
     reference: L,
@@ -53,14 +62,23 @@ export function cellViewData(
     ranges,
     ramp,
     missing: missingColour,
-    colourings: colouringsOf({ reference, query, shown }, genes).map(encode),
+    colourings: colouringsOf({ reference, query, shown }, genes).map((one) => encode(one, types)),
     prototypes: (reference?.prototypes ?? [])
       .filter(({ level }) => level === 0)
-      .map(({ name, type, x, y }) => ({ name, x, y, colour: groupColour(type) })),
+      .map(({ name, type, x, y }) => ({ name, x, y, colours: onPapers((paper) => typeColour(paper, type)) })),
   };
 }
 
-function encode({ id, title, groups, numbers }: Colouring): ViewerColouring {
+const onPapers = <T>(colour: (paper: Paper) => T): Readonly<Record<Paper, T>> => ({
+  light: colour("light"),
+  dark: colour("dark"),
+});
+
+/** @param types - see `typesOfLevels` */
+function encode(
+  { id, title, groups, numbers }: Colouring,
+  types: readonly (readonly string[])[],
+): ViewerColouring {
   if (groups) {
     const values = Uint16Array.from(groups.codes, (code) => (code < 0 ? 65535 : code));
     return {
@@ -68,7 +86,7 @@ function encode({ id, title, groups, numbers }: Colouring): ViewerColouring {
       title,
       kind: "groups",
       names: groups.names,
-      colours: groups.names.map((name, i) => groupColourOf(id, name, i)),
+      colours: onPapers((paper) => groupColours(id, groups.names, types, paper)),
       values: textOfBytes(new Uint8Array(values.buffer)),
     };
   }
@@ -91,10 +109,25 @@ function encode({ id, title, groups, numbers }: Colouring): ViewerColouring {
   };
 }
 
-/** Samples have colours that cell types do not use; unknown cells have the ink of the theme. */
-function groupColourOf(colouring: string, name: string, group: number): string {
-  if (colouring.startsWith("condition-")) return sampleColour(group);
-  return colouring.startsWith("predicted-") && name === unknownName ? inkColour : groupColour(group);
+/**
+ * Colours of groups, as on the web page: types by their number, other labels after all types, samples in
+ * colours that cell types do not use, unknown cells in the ink of the theme.
+ */
+function groupColours(
+  colouring: string,
+  names: readonly string[],
+  types: readonly (readonly string[])[],
+  paper: Paper,
+): string[] {
+  if (colouring.startsWith("condition-"))
+    return names.map((_, group) => colourOn(paper, sampleColour(group)));
+  if (!/^(predicted|label)-/.test(colouring)) return names.map((_, group) => typeColour(paper, group));
+  let next = types.reduce((sum, { length }) => sum + length, 0);
+  return names.map((name) => {
+    if (colouring.startsWith("predicted-") && name === unknownName) return inkColour;
+    const number = typeNumber(types, name);
+    return typeColour(paper, number >= 0 ? number : next++);
+  });
 }
 
 /** The cells of the view: those of the reference first, then those of the query that are shown. */
@@ -237,7 +270,7 @@ function predictedOrUnknown({ predicted, types, unknown }: LevelCells, names: re
 function conditionColouring(cells: ShownCells, key: string, k: number): Colouring {
   const ofReference = cells.reference?.conditions.find((condition) => condition.key === key);
   const ofQuery = cells.query?.conditions.find((condition) => condition.key === key);
-  const names = union(ofReference?.names ?? [], ofQuery?.names ?? []);
+  const names = union(ofQuery?.names ?? [], ofReference?.names ?? []);
   return {
     id: `condition-${k}`,
     title: key,

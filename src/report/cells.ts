@@ -123,6 +123,16 @@ export function referenceCells(stored: StoredModel): ReferenceCells | null {
   };
 }
 
+/** Names of the cell types of each annotation level: the model's, or those that the query's file has. */
+export function typesOfLevels(
+  reference: ReferenceCells | null,
+  query: QueryCells | null,
+): readonly (readonly string[])[] {
+  return reference
+    ? reference.labels.map(({ names }) => names)
+    : (query?.levels ?? []).map(({ types }) => types);
+}
+
 /**
  * @param given - the column with the file's labels, by annotation level. Default: the column with the name of
  *   the level, if there is one

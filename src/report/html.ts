@@ -1,7 +1,7 @@
 // The HTML page of a report: one file that loads nothing. Its Content-Security-Policy allows only the inline
 // script and style, by their hashes.
 import { reportMark } from "../anndata/output-file.js";
-import { escapeText, plotStyle, type Plot, type PlotTable } from "../plots/svg.js";
+import { darkRules, escapeText, plotStyle, type Plot, type PlotTable } from "../plots/svg.js";
 import { reportStyle, viewerScript } from "./viewer.generated.js";
 
 export interface Section {
@@ -18,7 +18,12 @@ export async function pageHtml(
   sections: readonly Section[],
   foot: string,
 ): Promise<string> {
-  const style = `${reportStyle}\n${plotStyle}`;
+  const body = sections.map(sectionHtml).join("\n");
+  // on screen: prints are on white
+  const darkStyle =
+    `@media screen and (prefers-color-scheme:dark){${darkRules(body, ":root:not([data-theme=light]) ")}}\n` +
+    `@media screen{${darkRules(body, ":root[data-theme=dark] ")}}`;
+  const style = `${reportStyle}\n${plotStyle}\n${darkStyle}`;
   const policy =
     `default-src 'none'; script-src '${await hashOf(viewerScript)}'; ` +
     `style-src '${await hashOf(style)}'; base-uri 'none'; form-action 'none'`;
@@ -42,7 +47,7 @@ ${reportMark}
 <header><h1>${escapeText(title)}</h1><p>${escapeText(lead)}</p>${theme}</header>
 <nav aria-label="sections"><div>${links}</div></nav>
 <main id="main">
-${sections.map(sectionHtml).join("\n")}
+${body}
 </main>
 <footer><p>${escapeText(foot)}</p></footer>
 <script>${viewerScript}</script>

@@ -4,10 +4,16 @@ import type { EpochLosses } from "../contract/options.js";
 import { heatMap } from "../plots/heat-map.js";
 import { barChart, histogram } from "../plots/bar-charts.js";
 import { lineChart, type Series } from "../plots/line-chart.js";
-import { groupColour, missingColour } from "../plots/palette.js";
+import { missingColour, typeColour, typeNumber } from "../plots/palette.js";
 import { escapeText, type Plot } from "../plots/svg.js";
 import type { Verdict } from "../mapping/verdict.js";
-import { type Groups, type LevelCells, type QueryCells, type ReferenceCells } from "./cells.js";
+import {
+  typesOfLevels,
+  type Groups,
+  type LevelCells,
+  type QueryCells,
+  type ReferenceCells,
+} from "./cells.js";
 import { figure, figures, tableHtml } from "./html.js";
 import { scoreLevel, transferFigures } from "./transfer-figures.js";
 
@@ -40,6 +46,7 @@ const mostRows = 80;
 /** Cell types per condition: the query by prediction, the reference by label. */
 export function compositionHtml(reference: ReferenceCells | null, query: QueryCells | null): string {
   const plots: Plot[] = [];
+  const levels = typesOfLevels(reference, query);
   const add = (
     source: string,
     condition: Groups & { readonly key: string },
@@ -68,7 +75,7 @@ export function compositionHtml(reference: ReferenceCells | null, query: QueryCe
         parts: types.names
           .map((name, type) => ({
             name,
-            colour: name === flaggedName ? missingColour : groupColour(type),
+            colour: name === flaggedName ? missingColour : typeColour("light", typeNumber(levels, name)),
             values: shown.map((row) => counts[type]![row]!),
           }))
           .filter(({ values }) => values.some((value) => value > 0)),

@@ -1,6 +1,8 @@
 // The data of a report's cell view: JSON whose arrays are base64 of little-endian numbers. Written by
 // cell-view.ts, read by viewer/.
 
+import type { Paper } from "../plots/palette.js";
+
 /** In place of a colour: the colour of text, which has the strongest contrast in either theme. */
 export const inkColour = "ink";
 
@@ -9,11 +11,11 @@ export interface ViewerColouring {
   readonly title: string;
   readonly kind: "groups" | "number";
   /**
-   * of kind "groups": their names and colours (#rrggbb or `inkColour`); `values` are codes (uint16, 65535:
-   * none)
+   * of kind "groups": their names and colours (#rrggbb or `inkColour`) on white and on a dark background;
+   * `values` are codes (uint16, 65535: none)
    */
   readonly names?: readonly string[];
-  readonly colours?: readonly string[];
+  readonly colours?: Readonly<Record<Paper, readonly string[]>>;
   /** of kind "number": its range; `values` are uint8, 0..254 over the range, 255: none */
   readonly range?: readonly [number, number];
   /** expression of a gene: zero is drawn grey */
@@ -33,7 +35,7 @@ export interface ViewerData {
     readonly name: string;
     readonly x: number;
     readonly y: number;
-    readonly colour: string;
+    readonly colours: Readonly<Record<Paper, string>>;
   }[];
   readonly ramp: readonly string[];
   readonly missing: string;

@@ -7,6 +7,7 @@ import {
   type ViewerColouring,
   type ViewerData,
 } from "../viewer-data.ts";
+import type { Paper } from "../../plots/palette.ts";
 import { nearestPoint, PointPainter, type Camera, type Points } from "./points.js";
 
 const byId = <E extends HTMLElement>(id: string): E | null => document.getElementById(id) as E | null;
@@ -160,12 +161,12 @@ class CellView {
     context.font = `600 ${12 * ratio}px system-ui, sans-serif`;
     context.textBaseline = "middle";
     const drawnLabels: [x: number, y: number, width: number][] = [];
-    for (const { name, x, y, colour } of this.#data.prototypes) {
+    for (const { name, x, y, colours } of this.#data.prototypes) {
       const px = this.#canvas.width / 2 + (x - this.#camera.x) * this.#camera.scale;
       const py = this.#canvas.height / 2 - (y - this.#camera.y) * this.#camera.scale;
       context.beginPath();
       context.arc(px, py, 7 * ratio, 0, 2 * Math.PI);
-      context.fillStyle = colour;
+      context.fillStyle = colours[paperOf(paper)];
       context.fill();
       context.lineWidth = 2 * ratio;
       context.strokeStyle = ink;
@@ -197,6 +198,11 @@ class CellView {
     return values;
   }
 
+  /** The background of the theme. */
+  #paper(): Paper {
+    return paperOf(getComputedStyle(this.#canvas).getPropertyValue("--paper").trim() || "#ffffff");
+  }
+
   #recolour(): void {
     const chosen = byId<HTMLSelectElement>("colouring")?.value;
     const next = this.#data.colourings.find(({ id }) => id === chosen) ?? this.#colouring;
@@ -205,7 +211,7 @@ class CellView {
     const values = this.#valuesOf(next);
     const style = getComputedStyle(this.#canvas);
     const ink = style.getPropertyValue("--ink").trim() || "#000000";
-    const colours = next.kind === "groups" ? next.colours! : this.#data.ramp;
+    const colours = next.kind === "groups" ? next.colours![this.#paper()] : this.#data.ramp;
     const palette = colours.map((colour) => pixelOf(colour === inkColour ? ink : colour));
     const grey = pixelOf(style.getPropertyValue("--reference").trim() || "#c9cdd2");
     const missing = pixelOf(this.#data.missing);
@@ -314,14 +320,14 @@ class CellView {
   }
 
   #groupButton(name: string, group: number): HTMLButtonElement {
-    const { colours = [] } = this.#colouring;
+    const colour = this.#colouring.colours![this.#paper()][group]!;
     const button = document.createElement("button");
     button.type = "button";
     button.setAttribute("aria-pressed", String(this.#picked.has(group)));
     button.title = "show only this group, or this group with others already chosen";
     const swatch = document.createElement("span");
     swatch.className = "swatch";
-    swatch.style.background = colours[group] === inkColour ? "var(--ink)" : colours[group]!;
+    swatch.style.background = colour === inkColour ? "var(--ink)" : colour;
     button.append(swatch, name);
     button.addEventListener("click", () => {
       if (!this.#picked.delete(group)) this.#picked.add(group);
@@ -461,6 +467,11 @@ function drawingOrder({ reference, query }: ViewerData): Uint32Array {
 
 function gcd(a: number, b: number): number {
   return b === 0 ? a : gcd(b, a % b);
+}
+
+/** Which theme a background (#rrggbb) is of. */
+function paperOf(background: string): Paper {
+  return Number.parseInt(background.slice(1, 3), 16) < 128 ? "dark" : "light";
 }
 
 /** #rrggbb as a pixel of an image, opaque. */
