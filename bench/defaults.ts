@@ -259,86 +259,112 @@ async function studyRun(
 ): Promise<StudyRow> {
   const { reference, left, close } = await openSplit(set, leftOut);
   try {
-    const { pretrainingShare: share = 0.9, annealing = 1 } = variant;
-    const epochs = Math.round(
-      chooseEpochs(Math.ceil(0.9 * reference.nObs), 128, "training") * (variant.steps ?? 1),
-    );
-    const common: TrainOptions = {
-      conditionKeys: [set.condition],
-      cellTypeKeys: [set.label],
-      embeddingDims: variant.options.embeddingDims ?? 5,
-      genes: reference.nVars > 2000 ? 2000 : undefined,
-      sampleMetadata: false,
-      landmarks: false,
-      threads: 1,
-      seed,
-      epochs,
-      pretrainingEpochs: Math.floor(share * epochs),
-      alphaEpochAnneal: annealing * share * epochs,
-      hiddenLayerSizes: variant.options.hiddenLayerSizes ?? [
-        Math.ceil(Math.sqrt(Math.min(2000, reference.nVars))),
-      ],
-      latentDim: variant.options.latentDim,
-      dropout: variant.options.dropout,
-      weightDecay: variant.options.weightDecay,
-    };
+    const common = commonOptions(reference, set, variant, seed);
     // early stopping by the prototype loss, unless a variant changes it
     const options: TrainOptions = { ...common, earlyStopping: { metric: "prototype" }, ...variant.options };
-    const { hiddenLayerSizes: widths, latentDim = 10, dropout = "", weightDecay = "" } = options;
-    const network = [widths, latentDim, share, epochs, dropout, weightDecay, ...(seed > 0 ? [seed] : [])];
-    if (options.embeddingDims !== 5) network.push(`embeddings${String(options.embeddingDims)}`);
-    if (annealing !== 1) network.push(`annealing${annealing}`);
-    const name = `${set.name}-${leftOut.join("+")}-${network.join("-")}`;
-    const pretrained = join(cache, `${name}.checkpoint`);
+    const pretrained = join(
+      cache,
+      `${set.name}-${leftOut.join("+")}-${networkName(options, variant)}.checkpoint`,
+    );
     if (!existsSync(pretrained)) await pretrain(reference, common, pretrained);
     const checkpoint = join(cache, `${process.pid}.checkpoint`);
     await adopt(reference, options, pretrained, checkpoint);
     const model = await ScPoli.train(reference, { ...options, checkpoint, resume: true });
     rmSync(checkpoint);
-    const mapping = await model.map(left, { threads: 1, seed });
-    const inside = await model.embed(reference, { threads: 1 });
-    const { cell_types: names, model: sizes, provenance } = model.stored.json;
-    const prediction = mapping.predictions[0]!;
-    const nameOf = (codes: Int32Array): string[] => Array.from(codes, (code) => names[code]!);
-    const truth = await labels(left, set.label);
-    const known = new Set(names);
-    const cells = Array.from(truth.keys()).filter((cell) => known.has(truth[cell]!));
-    const pick = (values: readonly string[]): string[] => cells.map((cell) => values[cell]!);
-    const [byPrototype, byHead] = [nameOf(prediction.nearest), nameOf(prediction.predicted)];
-    const latent = new Float32Array(inside.latent.length + mapping.latent.length);
-    latent.set(inside.latent);
-    latent.set(mapping.latent, inside.latent.length);
-    const { biology, mixing, total } = await integrationOf(
-      latent,
-      sizes.latent_dim,
-      [...(await labels(reference, set.label)), ...truth],
-      [...(await labels(reference, set.condition)), ...(await labels(left, set.condition))],
-      seed,
-    );
-    const [prototypeAccuracy, prototypeF1] = accuracyAndF1(pick(truth), pick(byPrototype));
-    const [headAccuracy, headF1] = accuracyAndF1(pick(truth), pick(byHead));
     return {
       set: set.name,
       left_out: leftOut.join("+"),
       variant: variant.name,
-      cells: cells.length,
-      prototype_accuracy: prototypeAccuracy,
-      prototype_macro_f1: prototypeF1,
-      head_accuracy: headAccuracy,
-      head_macro_f1: headF1,
-      disagreement: byPrototype.filter((type, i) => type !== byHead[i]).length / truth.length,
-      type_silhouette: biology[0]!,
-      nmi: biology[1]!,
-      ari: biology[2]!,
-      condition_silhouette: mixing[0]!,
-      graph_connectivity: mixing[1]!,
-      integration: total,
-      epochs: (provenance["epochs_run"] as number) ?? 0,
+      ...(await scoresOf(model, reference, left, set, seed)),
+      epochs: (model.stored.json.provenance["epochs_run"] as number) ?? 0,
       seed,
     };
   } finally {
     close();
   }
+}
+
+/** Options of pretraining, which variants of the prototype loss share. */
+function commonOptions(reference: AnnData, set: StudySet, variant: Variant, seed: number): TrainOptions {
+  const { pretrainingShare: share = 0.9, annealing = 1, steps = 1, options } = variant;
+  const epochs = Math.round(chooseEpochs(Math.ceil(0.9 * reference.nObs), 128, "training") * steps);
+  return {
+    conditionKeys: [set.condition],
+    cellTypeKeys: [set.label],
+    embeddingDims: options.embeddingDims ?? 5,
+    genes: reference.nVars > 2000 ? 2000 : undefined,
+    sampleMetadata: false,
+    landmarks: false,
+    threads: 1,
+    seed,
+    epochs,
+    pretrainingEpochs: Math.floor(share * epochs),
+    alphaEpochAnneal: annealing * share * epochs,
+    hiddenLayerSizes: options.hiddenLayerSizes ?? [Math.ceil(Math.sqrt(Math.min(2000, reference.nVars)))],
+    latentDim: options.latentDim,
+    dropout: options.dropout,
+    weightDecay: options.weightDecay,
+  };
+}
+
+/** Part of the name of a pretrained network: what distinguishes it from others of the same cells. */
+function networkName(
+  options: TrainOptions,
+  { pretrainingShare: share = 0.9, annealing = 1 }: Variant,
+): string {
+  const { hiddenLayerSizes: widths, latentDim = 10, dropout = "", weightDecay = "", epochs, seed } = options;
+  return [
+    ...[widths, latentDim, share, epochs, dropout, weightDecay],
+    ...(seed! > 0 ? [seed] : []),
+    ...(options.embeddingDims === 5 ? [] : [`embeddings${String(options.embeddingDims)}`]),
+    ...(annealing === 1 ? [] : [`annealing${annealing}`]),
+  ].join("-");
+}
+
+/** Labels of the left-out cells, and integration of all cells. */
+async function scoresOf(
+  model: ScPoli,
+  reference: AnnData,
+  left: AnnData,
+  { label, condition }: StudySet,
+  seed: number,
+): Promise<Omit<StudyRow, "set" | "left_out" | "variant" | "epochs" | "seed">> {
+  const mapping = await model.map(left, { threads: 1, seed });
+  const inside = await model.embed(reference, { threads: 1 });
+  const { cell_types: names, model: sizes } = model.stored.json;
+  const prediction = mapping.predictions[0]!;
+  const nameOf = (codes: Int32Array): string[] => Array.from(codes, (code) => names[code]!);
+  const truth = await labels(left, label);
+  const known = new Set(names);
+  const cells = Array.from(truth.keys()).filter((cell) => known.has(truth[cell]!));
+  const pick = (values: readonly string[]): string[] => cells.map((cell) => values[cell]!);
+  const [byPrototype, byHead] = [nameOf(prediction.nearest), nameOf(prediction.predicted)];
+  const latent = new Float32Array(inside.latent.length + mapping.latent.length);
+  latent.set(inside.latent);
+  latent.set(mapping.latent, inside.latent.length);
+  const { biology, mixing, total } = await integrationOf(
+    latent,
+    sizes.latent_dim,
+    [...(await labels(reference, label)), ...truth],
+    [...(await labels(reference, condition)), ...(await labels(left, condition))],
+    seed,
+  );
+  const [prototypeAccuracy, prototypeF1] = accuracyAndF1(pick(truth), pick(byPrototype));
+  const [headAccuracy, headF1] = accuracyAndF1(pick(truth), pick(byHead));
+  return {
+    cells: cells.length,
+    prototype_accuracy: prototypeAccuracy,
+    prototype_macro_f1: prototypeF1,
+    head_accuracy: headAccuracy,
+    head_macro_f1: headF1,
+    disagreement: byPrototype.filter((type, i) => type !== byHead[i]).length / truth.length,
+    type_silhouette: biology[0]!,
+    nmi: biology[1]!,
+    ari: biology[2]!,
+    condition_silhouette: mixing[0]!,
+    graph_connectivity: mixing[1]!,
+    integration: total,
+  };
 }
 
 function readRows(): StudyRow[] {
