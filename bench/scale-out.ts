@@ -240,11 +240,12 @@ writeFileSync(
     `- ${atlas.countsPerCell.toLocaleString("en-US")} stored counts per cell; ${storage / 1e9} GB/s of ` +
       "shared storage for all nodes together.",
     "- A node per shard, and shards of equal size.",
-    "- More shards need more passes over the cells for the quality of one machine. How many is **not " +
-      "measured**: we",
-    "  assume 1.5 up to 8 shards, 2 at 16, and half a pass more with each doubling. The column *with one " +
-      "pass* leaves",
-    "  them out.",
+    "- More shards need more passes over the cells for the quality of one machine: we assume 1.5 up to 8 " +
+      "shards, 2",
+    "  at 16, and half a pass more with each doubling. One simulated atlas has been trained in 8 and 16 " +
+      "shards",
+    "  ([Quality of training in rounds](rounds.md)), none in more. The column *with one pass* leaves them " +
+      "out.",
     "- *Efficiency* counts everything: passes, scheduling, start, reading, exchange.",
     "",
     "Within an hour:",
@@ -253,9 +254,9 @@ writeFileSync(
     "| --- | --- | --- |",
     ...[100, 7].map((epochs) => `| ${epochs} | ${withinAnHour(2, epochs)} | ${withinAnHour(32, epochs)} |`),
     "",
-    "With many nodes, the extra passes cost most, then the waves of jobs. Fewer and longer rounds wait " +
-      "less, at a",
-    "quality that is not measured yet.",
+    "With many nodes, the extra passes cost most, then the waves of jobs. Fewer and longer rounds would " +
+      "wait less;",
+    "their quality has not been measured on an atlas.",
     "",
     "### 100 epochs, as published",
     "",

@@ -105,7 +105,7 @@ function rounds(rows) {
     `So far ${cut.length} run${cut.length === 1 ? "" : "s"} in rounds on ${listed(sets)}, beside training ` +
     `on one machine: the accuracy of the nearest prototype differs by ` +
     `${rangeOf(differences("prototype_accuracy"), signed)}, integration by ` +
-    `${rangeOf(differences("integration"), signed)}. This is too little to rely on.`
+    `${rangeOf(differences("integration"), signed)}. Most are of one seed, so small differences say little.`
   );
 }
 
