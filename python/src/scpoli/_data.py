@@ -199,6 +199,19 @@ def _has_same_obs(path: str, obs: pd.DataFrame) -> bool:
 _count_layers = ("counts", "raw_counts")
 
 
+def _main_matrix(data: ad.AnnData, name: str) -> Any:
+    """Return X. anndata 0.10 cannot read that of a view of a backed AnnData with SciPy 1.17."""
+    try:
+        return data.X
+    except AttributeError as error:
+        if not (data.isbacked and data.is_view):
+            raise
+        raise UsageError(
+            f"{name} is a view of a backed AnnData, whose X anndata {ad.__version__} cannot read with this "
+            "SciPy: select from adata.to_memory(), or install a newer anndata."
+        ) from error
+
+
 def _write_counts(file: h5py.File, data: ad.AnnData, layer: str | None, name: str) -> None:
     """Write the first matrix with counts, and those before it in the search order."""
     if layer not in (None, "X", "raw"):
@@ -207,9 +220,10 @@ def _write_counts(file: h5py.File, data: ad.AnnData, layer: str | None, name: st
             raise MissingKeyError(f"{name} has no layer '{layer}' (its layers: {known}).")
         _write_matrix(file, f"layers/{layer}", data.layers[layer], name)
         return
-    if layer != "raw" and data.X is not None:
-        _write_matrix(file, "X", data.X, name)
-        if layer == "X" or _looks_like_counts(data.X):
+    matrix = None if layer == "raw" else _main_matrix(data, name)
+    if matrix is not None:
+        _write_matrix(file, "X", matrix, name)
+        if layer == "X" or _looks_like_counts(matrix):
             return
     if data.raw is not None:
         raw = file.create_group("raw")
