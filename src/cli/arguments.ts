@@ -11,6 +11,15 @@ import {
   type UnlabeledOptions,
 } from "../contract/options.js";
 
+/** What AnnData.open reads, in the help of every argument that takes cells. */
+export const readableFile =
+  "an .h5ad file, an AnnData-Zarr store, a 10x Genomics file or folder, or a modality of MuData " +
+  "(FILE.h5mu/NAME)";
+
+/** What modelPath accepts, in the help of every argument that takes a model. */
+export const readableModel =
+  "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models";
+
 /** `donor,assay`; `\,` is a comma in a name. A repeated flag adds to the list. */
 export function names(text: string, previous: readonly string[] = []): string[] {
   const parts = splitAtCommas(text);

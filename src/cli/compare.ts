@@ -12,7 +12,7 @@ import {
 } from "../comparison/comparison-file.js";
 import { readGeneSets } from "../data/gene-set-file.js";
 import { geneSetsText } from "./gene-sets.js";
-import { names, valuesByKey, whole } from "./arguments.js";
+import { names, readableFile, valuesByKey, whole } from "./arguments.js";
 import { layerFlag } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { writtenText } from "./report.js";
@@ -52,7 +52,7 @@ export function addCompare(program: Command): void {
         "log " +
         "ratios to the geometric mean of all types.",
     )
-    .argument("<file>", "an .h5ad file, a Zarr store, or a file or folder of 10x Genomics, with raw counts")
+    .argument("<file>", `raw counts: ${readableFile}`)
     .requiredOption(
       "--between <column=first,second>",
       "obs column and two of its values; fold changes are first over second: condition=stim,ctrl",

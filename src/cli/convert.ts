@@ -6,7 +6,7 @@ import type { ConvertOptions, RunSettings } from "../contract/options.js";
 import type { Conversion } from "../api/collection.js";
 import { convert } from "../api/convert.js";
 import { ScPoliError } from "../contract/errors.js";
-import { real } from "./arguments.js";
+import { readableFile, real } from "./arguments.js";
 import {
   featureTypesFlag,
   layerFlag,
@@ -37,7 +37,7 @@ export function addConvert(program: Command): void {
         "smallest data types that fit) that Python's anndata can open, or to .h5ad. Other matrices are " +
         "left out.",
     )
-    .argument("<file>", "any file that inspect reads")
+    .argument("<file>", readableFile)
     .argument("<output>", "the .zarr folder or .h5ad file to write")
     .option(
       "--shuffle",

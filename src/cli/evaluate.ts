@@ -15,7 +15,7 @@ import {
   type ScoreName,
   type Scores,
 } from "../evaluation/metrics.js";
-import { names, oneName, valuesByKey, whole } from "./arguments.js";
+import { names, oneName, readableFile, valuesByKey, whole } from "./arguments.js";
 import { checkOutputs } from "./outputs.js";
 import { writtenText } from "./report.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
@@ -45,7 +45,7 @@ export function addEvaluate(program: Command): void {
       "Scores embeddings (biological conservation and mixing of conditions, with scIB's metrics) and " +
         "transferred labels (accuracy, F1, calibration, detection of errors and unknown types).",
     )
-    .argument("<file>", "an .h5ad file or an AnnData-Zarr folder with the true cell types")
+    .argument("<file>", `cells with their true types: ${readableFile}`)
     .requiredOption(
       "--cell-type-key <column>",
       "obs column of the true cell types; cells without one are left out",

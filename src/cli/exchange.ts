@@ -10,6 +10,7 @@ import { ScPoli } from "../api/scpoli.js";
 import { checkOutputs } from "./outputs.js";
 import { modelText, writtenText } from "./report.js";
 import { modelPath } from "./registry/registry.js";
+import { readableModel } from "./arguments.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 
 interface ImportFlags extends RunFlags {
@@ -77,7 +78,7 @@ export function addExport(program: Command): void {
       "Writes a model as a folder that scArches 0.6.1 can load: scPoli.load(FOLDER, adata), " +
         "scPoli.load_query_data(adata, FOLDER).",
     )
-    .argument("<model>", "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models")
+    .argument("<model>", readableModel)
     .requiredOption("-o, --output <folder>", "folder to write")
     .action((model: string, flags: RunFlags & { readonly output: string }) =>
       run(flags, (settings) => exportModel(model, flags, settings)),

@@ -9,12 +9,13 @@ import {
   conditionValueFlag,
   conditionValues,
   names,
+  readableModel,
   readNameMap,
   real,
   renamedKeys,
+  type RenamedKeys,
   valuesByKey,
   whole,
-  type RenamedKeys,
 } from "./arguments.js";
 import {
   countsOptions,
@@ -62,7 +63,7 @@ export function addExpression(program: Command): void {
         "model's genes. Decoding all cells at the same conditions corrects for differences between " +
         "conditions.",
     )
-    .argument("<model>", "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models")
+    .argument("<model>", readableModel)
     .argument(
       "<file>",
       "cells with raw counts, of conditions that the model knows (map --save-model adds new ones)",

@@ -8,6 +8,7 @@ import { isModel } from "../storage/model-files.js";
 import { ScPoli } from "../api/scpoli.js";
 import { modelText } from "./report.js";
 import { modalityFlag } from "./counts-flags.js";
+import { readableFile } from "./arguments.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 import { count, counted, table } from "./text.js";
 
@@ -24,7 +25,7 @@ export function addInspect(program: Command): void {
         "conditions and cell types. Also reads models. If a column or a matrix cannot be read, the rest is " +
         "shown and the exit code is 3.",
     )
-    .argument("<file>", "an .h5ad file, an AnnData-Zarr folder, 10x Cell Ranger output, or a model")
+    .argument("<file>", `${readableFile}, or a model`)
     .addOption(modalityFlag())
     .action((path: string, flags: InspectFlags) =>
       run(flags, (settings) => inspectPath(path, flags, settings)),

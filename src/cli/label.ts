@@ -10,11 +10,13 @@ import {
   columnsOfKeys,
   conditionValueFlag,
   conditionValues,
+  readableFile,
+  readableModel,
   readNameMap,
   renamedKeys,
+  type RenamedKeys,
   valuesByKey,
   wholes,
-  type RenamedKeys,
 } from "./arguments.js";
 import {
   countsOptions,
@@ -51,7 +53,7 @@ export function addLabel(program: Command): void {
         "cell type with its own prototype. Nothing is trained, and everything else in the model stays the " +
         "same.",
     )
-    .argument("<model>", "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models")
+    .argument("<model>", readableModel)
     .requiredOption(
       "-o, --output <model>",
       "where to save the model with the new cell type: a folder, or a file whose name ends in .zip",
@@ -65,7 +67,7 @@ export function addLabel(program: Command): void {
         "pooled: 3,7",
       wholes(0),
     )
-    .option("--cells <file>", "an .h5ad file")
+    .option("--cells <file>", `the cells: ${readableFile}`)
     .option(
       "--select <key=values>",
       "cells of that file to select by obs column, e.g. cluster=12,14 (repeat with other keys to select " +

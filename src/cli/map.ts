@@ -19,10 +19,12 @@ import {
   conditionValueFlag,
   conditionValues,
   oneName,
+  readableFile,
+  readableModel,
   readNameMap,
   renamedKeys,
-  threshold,
   type RenamedKeys,
+  threshold,
 } from "./arguments.js";
 import { addUnlabeledFlags, unlabeledOptions, type UnlabeledFlags } from "./growth-flags.js";
 import {
@@ -82,11 +84,8 @@ export function addMap(program: Command): void {
       "Maps a query onto a reference: learns embeddings of its new conditions, keeps the reference " +
         "unchanged, and writes the query with latent positions and cell types.",
     )
-    .argument("<query>", "an .h5ad file")
-    .requiredOption(
-      "--reference <model>",
-      "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models",
-    );
+    .argument("<query>", readableFile)
+    .requiredOption("--reference <model>", readableModel);
   addQueryFlags(command)
     .option("--save-model <model>", "also save the model extended by the query's conditions")
     .option(
@@ -123,11 +122,8 @@ export function addEmbed(program: Command): void {
       "Writes positions and cell types of cells whose conditions the model already knows. Nothing is " +
         "learned. For cells of new conditions, use scpoli map.",
     )
-    .argument("<file>", "an .h5ad file")
-    .requiredOption(
-      "--model <model>",
-      "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models",
-    );
+    .argument("<file>", readableFile)
+    .requiredOption("--model <model>", readableModel);
   addQueryFlags(command)
     .optionsGroup("Run:")
     .addOption(memoryFlag())
@@ -147,7 +143,10 @@ function addQueryFlags(command: Command): Command {
 
 function addReadingFlags(command: Command): Command {
   return command
-    .requiredOption("-o, --output <file>", "the .h5ad file to write: the input with the results added")
+    .requiredOption(
+      "-o, --output <file>",
+      "file to write, the input with the results added: .h5ad, or .zarr if the input is a Zarr store",
+    )
     .option(
       "--condition-key <column>",
       "obs column of the conditions, if it has another name than in the model: patient, or donor=patient",

@@ -10,7 +10,7 @@ import { markerGeneSets } from "../markers/marker-gene-sets.js";
 import { csvOf } from "../anndata/tables.js";
 import { readGeneSets } from "../data/gene-set-file.js";
 import { geneSetsText } from "./gene-sets.js";
-import { amountOfMemory, names, valuesByKey, whole } from "./arguments.js";
+import { amountOfMemory, names, readableFile, valuesByKey, whole } from "./arguments.js";
 import { checkOutputs } from "./outputs.js";
 import { writtenText } from "./report.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
@@ -40,7 +40,7 @@ export function addMarkers(program: Command): void {
         "rank-sum test, as scanpy's rank_genes_groups does. The unit is the cell: to compare conditions or " +
         "patients, use compare, whose unit is the sample.",
     )
-    .argument("<file>", "an .h5ad file, a Zarr store, or a file or folder of 10x Genomics")
+    .argument("<file>", readableFile)
     .option("-o, --output <file>", 'a copy of the file with the results in uns["rank_genes_groups"]')
     .option("--csv <file>", "a CSV table with a row per group and gene")
     .option("--gene-sets-csv <file>", "a CSV table with a row per group and gene set (needs --gene-sets)")

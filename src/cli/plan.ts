@@ -27,7 +27,7 @@ export function addPlan(program: Command): void {
         "files. Nothing is trained. Takes the options of rounds survey and rounds init, which change the " +
         "prediction as they change the run.",
     )
-    .argument("<files...>", "the atlas: one .h5ad file, or its shards")
+    .argument("<files...>", "the atlas, one file that inspect reads, or its shards")
     .option("--query <files...>", "files to map onto the atlas (default: those of the atlas)")
     .option("--shards <n>", "number of shards to cut the atlas into (default: each file is one)", (text) =>
       whole(1, 1000)(text),

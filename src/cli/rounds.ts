@@ -19,7 +19,7 @@ import { defaultPasses, defaultRounds } from "../rounds/plan.js";
 import { RunFolder } from "../rounds/run-folder.js";
 import { roundsStatus, type RoundsStatus } from "../rounds/status.js";
 import { finish, init, local, merge, runAll, summary, survey, type StepResult } from "../rounds/steps.js";
-import { atacCountsOption, names, oneName, readGenes, real, whole } from "./arguments.js";
+import { atacCountsOption, names, oneName, readableFile, readGenes, real, whole } from "./arguments.js";
 import {
   countsOptions,
   duplicateGenesFlag,
@@ -93,7 +93,7 @@ function addCut(rounds: Command): void {
   const command = rounds
     .command("cut")
     .summary("cut an atlas into shards, one file each")
-    .argument("<file>", "an .h5ad file")
+    .argument("<file>", readableFile)
     .requiredOption("-o, --output <folder>", "folder of the shards: shard-000.h5ad, ...")
     .requiredOption("--shards <n>", "number of shards", whole(1, 1000))
     .requiredOption("--condition-key <keys>", "obs columns of the conditions", names)
@@ -223,7 +223,7 @@ function addSurvey(rounds: Command): void {
     .command("survey")
     .summary("survey a shard for the plan")
     .argument("<folder>", "folder of the run")
-    .argument("<file>", "the shard, an .h5ad file")
+    .argument("<file>", `the shard: ${readableFile}`)
     .requiredOption("--shard <name>", "name of the shard");
   addSurveyFlags(command).action(
     (folder: string, path: string, flags: SurveyFlags & { readonly shard: string }) =>
@@ -434,7 +434,10 @@ function addRunAll(rounds: Command): void {
     .command("run")
     .summary("run all steps on this machine, resuming from existing files")
     .argument("<folder>", "folder of the run")
-    .argument("<files...>", "the shards, .h5ad files; their names without extension name the shards")
+    .argument(
+      "<files...>",
+      "the shards: files such as rounds cut writes; their names without extension name the shards",
+    )
     .requiredOption("-o, --output <model>", "folder of the model, or a file whose name ends in .zip");
   addSurveyFlags(command);
   addRunFlags(addPlanFlags(command)).action(

@@ -13,11 +13,12 @@ import {
   conditionValueFlag,
   conditionValues,
   names,
+  readableModel,
   real,
   renamedKeys,
+  type RenamedKeys,
   valuesByKey,
   whole,
-  type RenamedKeys,
 } from "./arguments.js";
 import { featureTypesFlag, layerFlag, recoverCountsFlag, roundCountsFlag } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
@@ -66,7 +67,7 @@ export function addSamples(program: Command): void {
         "metadata, distances, the condition to integrate on. With the samples' cells also genes, and " +
         "classification compared with pseudobulk. Nothing is trained.",
     )
-    .argument("<model>", "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models")
+    .argument("<model>", readableModel)
     .option(
       "-o, --output <file>",
       "an .h5ad file with a row per sample; with several condition keys, NAME.KEY.h5ad for each",
@@ -102,8 +103,8 @@ function addMetadataFlags(command: Command): Command {
     )
     .option(
       "--data <file>",
-      "an .h5ad or .zarr file with the samples' cells: obs columns that are constant within samples become " +
-        "metadata, counts give mean expression",
+      "the samples' cells, in any file that inspect reads: obs columns that are constant within samples " +
+        "become metadata, counts give mean expression",
     )
     .option(
       "--condition-key <columns>",

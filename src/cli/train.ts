@@ -20,6 +20,7 @@ import {
   conditionValues,
   names,
   oneName,
+  readableFile,
   readGenes,
   readNameMap,
   real,
@@ -76,7 +77,7 @@ export function addTrain(program: Command): void {
       "Trains a reference on the raw counts (with mse: normalised values) of an AnnData file and saves " +
         "the model as a folder or a zip file.",
     )
-    .argument("<file>", "an .h5ad file")
+    .argument("<file>", readableFile)
     .requiredOption("-o, --output <model>", "folder to write, or a file whose name ends in .zip");
   addDataFlags(command);
   addModelFlags(command)
