@@ -207,9 +207,8 @@ function checkSamples(
     "key",
     `A comparison needs at least ${leastSamples} samples in each group, since samples are its unit; by ` +
       `obs['${sampleKey}'], ${column} = '${first}' has ${counts[0]} and '${second}' has ${counts[1]}. Give ` +
-      "the column of patients or donors (--sample-key). " +
-      "To describe cells of one sample, without claims about other samples, use markers with --groups " +
-      `${column}.`,
+      "the column of patients or donors (--sample-key). To describe cells of one sample, without claims " +
+      `about other samples, use markers with --groups ${column}.`,
     { sampleKey, samples: counts },
   );
 }

@@ -45,8 +45,7 @@ export async function labelCells(stored: StoredModel, options: LabelOptions): Pr
     throw new ScPoliError(
       "usage",
       "Specify which cells get the name: either the number of an unlabelled prototype (clusters), or a " +
-        "file of " +
-        "cells (cells, with select for some of them).",
+        "file of cells (cells, with select for some of them).",
     );
   if (rows !== undefined && select !== undefined)
     throw new ScPoliError("usage", "select and rows both select cells of the file; give only one.");

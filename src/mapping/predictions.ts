@@ -103,9 +103,8 @@ export async function predictCells(
     throw new ScPoliError(
       "usage",
       "threshold applies to the novelty score, which this model does not give " +
-        `(${predictions[0]?.notFlagged ?? "it has no cell types"}); --uncertainty distance flags cells ` +
-        "by their " +
-        "distance to the prototypes.",
+        `(${predictions[0]?.notFlagged ?? "it has no cell types"}); --uncertainty distance flags cells by ` +
+        "their distance to the prototypes.",
     );
   return {
     predictions,

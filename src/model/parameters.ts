@@ -69,8 +69,7 @@ export function modelOptions(
     throw new ScPoliError(
       "usage",
       `embeddingDims has ${options.embeddingDims.length} widths for ${keys} condition keys; give one ` +
-        "width, or " +
-        "one per key.",
+        "width, or one per key.",
     );
   if (
     !options.injectCondition.length ||

@@ -67,8 +67,7 @@ export function addUnlabeledPrototypes(
     level: "info",
     message:
       `Added ${added.length} unlabelled prototype${added.length === 1 ? "" : "s"} from ${cells} cells ` +
-      "without a " +
-      `label (${clustering.method}).`,
+      `without a label (${clustering.method}).`,
   });
   const numbered = {
     json: { ...json, provenance: { ...json.provenance, clusters: first + added.length } },

@@ -174,9 +174,8 @@ export class ShardNetwork {
         if (!Number.isFinite(reconstruction + kl + prototype + crossEntropy))
           throw new ScPoliError(
             "model",
-            `The loss of shard '${planned.name}' is not a number ` +
-              `(reconstruction ${reconstruction}, KL ${kl}, ` +
-              `distance to prototypes ${prototype}, cross-entropy ${crossEntropy}); try a smaller ` +
+            `The loss of shard '${planned.name}' is not a number (reconstruction ${reconstruction}, KL ` +
+              `${kl}, distance to prototypes ${prototype}, cross-entropy ${crossEntropy}); try a smaller ` +
               "learning rate or eta. Nothing was saved.",
             { shard: planned.name, ...losses },
           );

@@ -44,8 +44,7 @@ export async function readPythonModel(source: string | ModelFiles): Promise<Pyth
   throw new ScPoliError(
     "model",
     `${path} is not a model of scArches: expected ${attributesName} and ${parametersName}, or ` +
-      `${singleName}; ` +
-      `found ${names.length === 0 ? "nothing" : names.slice(0, 5).join(", ")}.`,
+      `${singleName}; found ${names.length === 0 ? "nothing" : names.slice(0, 5).join(", ")}.`,
     { path },
   );
 }
@@ -81,8 +80,7 @@ async function readSingle(files: ModelFiles): Promise<PythonModel> {
       throw new ScPoliError(
         "model",
         `${path} holds only the parameters of a scPoli model. Its attributes (${attributesName}) are ` +
-          "needed, " +
-          "too: save the whole model with scArches (model.save).",
+          "needed, too: save the whole model with scArches (model.save).",
         { path },
       );
     checkKind(new Attributes(path, new Map()), state instanceof Map ? (state as PyDict) : parts);
@@ -128,8 +126,7 @@ function checkKind(attributes: Attributes, state: PyDict): void {
   throw new ScPoliError(
     "model",
     `${where} is not a scPoli model: it has no prototypes_labeled_ (its attributes: ${listed}). scArches ` +
-      "also " +
-      "has trVAE, expiMap and others, which cannot be imported.",
+      "also has trVAE, expiMap and others, which cannot be imported.",
     { path: where },
   );
 }

@@ -143,8 +143,7 @@ export async function checkModelFolder(
       "output",
       `${folder} holds something other than ${what}` +
         (foreign.length > 0 ? ` ('${foreign[0]}')` : "") +
-        ", so it is " +
-        "not replaced. Choose another name.",
+        ", so it is not replaced. Choose another name.",
       { path: folder },
     );
   refuseTaken(folder, force);

@@ -108,9 +108,8 @@ export async function calibrateLevels(
       note({
         level: "warning",
         message:
-          `Fewer than ${fewHeldOut} held-out cells (${heldOut.length}) have a label of '${key}': ` +
-          "distances are also calibrated on training cells, so that uncertainties by distance will be too " +
-          "small.",
+          `Fewer than ${fewHeldOut} held-out cells (${heldOut.length}) have a label of '${key}': distances ` +
+          "are also calibrated on training cells, so that uncertainties by distance will be too small.",
       });
     const all =
       heldOut.length >= fewHeldOut ? heldOut : Int32Array.from([...heldOut, ...labelled(split.train)]);

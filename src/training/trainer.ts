@@ -203,9 +203,8 @@ export class Trainer {
         throw new ScPoliError(
           "model",
           `The loss is not a number in epoch ${state.epoch + 1} (reconstruction ${reconstruction}, KL ` +
-            `${kl}, ` +
-            `distance to prototypes ${prototype}, cross-entropy ${crossEntropy}); ` +
-            "try a smaller learning rate or eta. Nothing was saved.",
+            `${kl}, distance to prototypes ${prototype}, cross-entropy ${crossEntropy}); try a smaller ` +
+            "learning rate or eta. Nothing was saved.",
           { epoch: state.epoch, ...losses },
         );
     });
