@@ -3,7 +3,7 @@
 // genes).
 import type { AnnData } from "../anndata/anndata.js";
 import type { DenseMatrix } from "../anndata/matrix.js";
-import type { CountsOptions, RunSettings } from "../contract/options.js";
+import type { CountsOptions, Note, RunSettings } from "../contract/options.js";
 import { checkValueKeys, readQueryConditions } from "../data/condition-values.js";
 import type { Conditions } from "../data/labels.js";
 import { metadataOfConditions, type SampleMetadata } from "../data/sample-metadata.js";
@@ -352,6 +352,32 @@ async function readMetadata(
   return tables;
 }
 
+/**
+ * Says which samples have no cells in a file. A file of the reference has none of the mapped samples, and the
+ * reverse; only samples of a kind that the file has are missing.
+ */
+function noteMissingSamples(
+  { key, names, isReference }: SampleTable,
+  conditionNames: readonly string[],
+  path: string,
+  onNote: (note: Note) => void,
+): void {
+  const hasKind = [true, false].map((kind) =>
+    names.some((name, row) => isReference[row] === kind && conditionNames.includes(name)),
+  );
+  const missing = names.filter(
+    (name, row) => hasKind[isReference[row] ? 0 : 1] && !conditionNames.includes(name),
+  );
+  if (missing.length === 0) return;
+  const shown = missing.slice(0, 5).map((name) => `'${name}'`);
+  onNote({
+    level: "info",
+    message:
+      `${path} has no cells of ${missing.length} of ${names.length} samples (${key}): ${shown.join(", ")}` +
+      `${missing.length > shown.length ? " and others" : ""}. They are left out of analyses of expression.`,
+  });
+}
+
 /** Mean expression of the samples of each key, in one pass; null without data. */
 async function readExpression(
   { json }: StoredModel,
@@ -377,18 +403,7 @@ async function readExpression(
           .join(", ")}.`,
         { key },
       );
-    const missing = names.filter((name) => !conditionNames.includes(name));
-    if (missing.length > 0)
-      onNote({
-        level: "info",
-        message:
-          `${data.path} has no cells of ${missing.length} of ${names.length} samples (${key}): ` +
-          missing
-            .slice(0, 5)
-            .map((name) => `'${name}'`)
-            .join(", ") +
-          `${missing.length > 5 ? ", ..." : ""}. They are left out of analyses of expression.`,
-      });
+    noteMissingSamples(tables[k]!, conditionNames, data.path, onNote);
     divisions.push({ samples: names.length, codes: codes.map((code) => rows[code]!) });
   }
   const { place } = await findValues(
