@@ -5,7 +5,7 @@ import type { MappingResult } from "./protocol.js";
 import { announcement, change, unknown, work, type Annotation } from "./state.js";
 import { counted } from "./text.js";
 
-export const defaultTitle = "annotation";
+const defaultTitle = "annotation";
 
 function current(result: MappingResult): Annotation {
   return (

@@ -23,7 +23,7 @@ import {
   type View,
 } from "./state.js";
 
-export interface LegendEntry {
+interface LegendEntry {
   readonly name: string;
   readonly colour: string;
   /** of the query */

@@ -2,7 +2,7 @@
 // hosts that send no headers.
 
 /** Whether the page runs with several threads. */
-export function isIsolated(): boolean {
+function isIsolated(): boolean {
   return globalThis.crossOriginIsolated;
 }
 

@@ -31,7 +31,7 @@ const cache = join(root, ".cache/samples", epochs === undefined ? "whole" : `epo
 mkdirSync(cache, { recursive: true });
 
 /** A result that is computed once. */
-export async function cached<T>(name: string, compute: () => Promise<T>): Promise<T> {
+async function cached<T>(name: string, compute: () => Promise<T>): Promise<T> {
   const path = join(cache, `${name}.json`);
   if (!existsSync(path)) {
     const started = performance.now();
@@ -44,7 +44,7 @@ export async function cached<T>(name: string, compute: () => Promise<T>): Promis
 export const file = (name: string): string => join(shared, "data", `${name}.h5ad`);
 
 /** Runs `use` with an open file. */
-export async function opened<T>(path: string, use: (data: AnnData) => Promise<T>): Promise<T> {
+async function opened<T>(path: string, use: (data: AnnData) => Promise<T>): Promise<T> {
   const data = await AnnData.open(path);
   try {
     return await use(data);

@@ -9,11 +9,11 @@ import { mean, openTransfer, settings, type Configuration, type Transfer } from 
 export const leastCells = 20;
 
 /** Situations in which the cells of a query are mapped. */
-export const situations = ["company", "halves", "alone"] as const;
-export type Situation = (typeof situations)[number];
+const situations = ["company", "halves", "alone"] as const;
+type Situation = (typeof situations)[number];
 
 /** Results for the cells of a query in one situation. */
-export interface Said {
+interface Said {
   /** 0..1 */
   readonly novelty: readonly number[];
   readonly unknown: readonly boolean[];
@@ -25,7 +25,7 @@ export interface Said {
 }
 
 /** Metrics of novelty and flags in one situation. */
-export interface NoveltyFigures {
+interface NoveltyFigures {
   /**
    * AUROC of the novelty for cells of the unknown type among all; null if no type is left out, or without
    * calibration
@@ -38,7 +38,7 @@ export interface NoveltyFigures {
 }
 
 /** Metrics of labels of known types. */
-export interface LabelFigures {
+interface LabelFigures {
   readonly accuracy: number;
   /** AUROC of the uncertainty for wrong labels; null if none is wrong */
   readonly errors: number | null;
@@ -58,7 +58,7 @@ export interface Run {
 }
 
 /** Share of pairs in which the first kind has the larger value, ties counting half. */
-export function auroc(isFirst: readonly boolean[], values: ArrayLike<number>): number {
+function auroc(isFirst: readonly boolean[], values: ArrayLike<number>): number {
   const order = Array.from(isFirst.keys()).sort((a, b) => values[a]! - values[b]!);
   let [sum, firsts] = [0, 0];
   for (let from = 0; from < order.length;) {
@@ -75,7 +75,7 @@ export function auroc(isFirst: readonly boolean[], values: ArrayLike<number>): n
 }
 
 /** Expected calibration error of probabilities, ten bins. */
-export function calibrationError(probability: readonly number[], isRight: readonly boolean[]): number {
+function calibrationError(probability: readonly number[], isRight: readonly boolean[]): number {
   const bins = Array.from({ length: 10 }, (): number[] => []);
   probability.forEach((p, cell) => bins[Math.min(9, Math.ceil(p * 10) - 1)]!.push(cell));
   return (
@@ -94,7 +94,7 @@ export function calibrationError(probability: readonly number[], isRight: readon
   );
 }
 
-export function noveltyFigures(
+function noveltyFigures(
   { novelty, unknown }: Said,
   truth: readonly string[],
   known: ReadonlySet<string>,

@@ -39,7 +39,7 @@ function filesAt(path) {
 }
 
 /** Digest of a script's inputs: the sources, the script itself, the versions of packages. */
-export function sourcesOf(script) {
+function sourcesOf(script) {
   const { from, packages } = generated[script];
   const digest = createHash("sha256");
   for (const path of [`scripts/${script}`, ...from].flatMap(filesAt))

@@ -126,7 +126,7 @@ function clamped(middle: number, half: number, width: number): number {
 }
 
 /** Leaves out what would lie on a label before it. */
-export function keepApart<T extends Label>(labels: readonly T[]): T[] {
+function keepApart<T extends Label>(labels: readonly T[]): T[] {
   const kept: T[] = [];
   for (const label of labels) {
     const isFree = kept.every(

@@ -18,8 +18,8 @@ import { CellTooltip } from "./cell-tooltip.js";
 import { SavePicture } from "./save-picture.js";
 import { SecondMap } from "./second-map.js";
 
-export type Tool = "move" | "lasso" | "box";
-export const tool = signal<Tool>("move");
+type Tool = "move" | "lasso" | "box";
+const tool = signal<Tool>("move");
 const { camera, size } = drawn;
 const hovered = signal<(Hit & { readonly x: number; readonly y: number }) | null>(null);
 /** Whether the camera shows all cells, also after the picture is resized. */

@@ -21,7 +21,7 @@ async function load(): Promise<void> {
 }
 
 /** Genes with a text in their symbol or id; those that begin with it first. */
-export function findGenes(names: readonly GeneName[], text: string): GeneName[] {
+function findGenes(names: readonly GeneName[], text: string): GeneName[] {
   const wanted = text.trim().toLowerCase();
   if (wanted === "") return [];
   const places = names.flatMap((gene) => {

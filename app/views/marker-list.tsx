@@ -47,7 +47,7 @@ export function MarkerLine({
   );
 }
 
-export const markerColumns: readonly TableColumn<MarkerRow>[] = [
+const markerColumns: readonly TableColumn<MarkerRow>[] = [
   { name: "gene", value: (row) => row.symbol, show: (row) => <GeneLink symbol={row.symbol} /> },
   {
     name: "log2 FC",

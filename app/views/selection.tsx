@@ -56,7 +56,7 @@ export function SelectionPanel({ result }: { readonly result: MappingResult }) {
 }
 
 /** A label of the user's own; the model stays as it is. */
-export function LabelForm({ cells }: { readonly cells: Uint32Array }) {
+function LabelForm({ cells }: { readonly cells: Uint32Array }) {
   const [name, setName] = useState("");
   const submit = (event: Event): void => {
     event.preventDefault();

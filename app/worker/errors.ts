@@ -15,7 +15,7 @@ export class JobError extends Error {
 }
 
 /** What a user reads of any error. */
-export function plainError(error: unknown): PlainError {
+function plainError(error: unknown): PlainError {
   // by its name: the page, which shares this file, does not load the library
   if (error instanceof JobError || (error instanceof Error && error.name === "ScPoliError"))
     return { kind: (error as ScPoliError).kind, message: error.message };

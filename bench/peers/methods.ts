@@ -13,7 +13,7 @@ export interface Method {
 }
 
 /** Paths of a run. */
-export interface Place {
+interface Place {
   readonly set: PeerSet;
   readonly seed: number;
   /** output of the run, .h5ad */

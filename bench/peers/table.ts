@@ -5,7 +5,7 @@ import { integrationFigures, labelFigures, type Figures } from "./scoring.ts";
 
 export const costFigures = ["cpu_seconds", "wall_seconds", "peak_mb"] as const;
 type CostFigure = (typeof costFigures)[number];
-export const figures = [...labelFigures, ...integrationFigures, ...costFigures] as const;
+const figures = [...labelFigures, ...integrationFigures, ...costFigures] as const;
 const columns = ["data", "method", "seed", ...figures, "measured_by"] as const;
 
 export interface Row {

@@ -8,7 +8,7 @@ import type { DenseMatrix, Matrix } from "./matrix.js";
 import { openReader } from "./open.js";
 import type { AnnDataReader, RawData, UnsValue } from "./reader.js";
 
-export type { RawData, UnsDict, UnsValue } from "./reader.js";
+export type { RawData, UnsValue } from "./reader.js";
 
 export interface OpenOptions {
   /** MuData only: the modality to read. Equivalent to the path `FILE.h5mu/NAME`. */

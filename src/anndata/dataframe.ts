@@ -16,7 +16,7 @@ export interface StringColumn {
   readonly values: readonly (string | null)[];
 }
 /** Numbers of any stored type, NaN where missing. */
-export interface NumberColumn {
+interface NumberColumn {
   readonly kind: "number";
   readonly length: number;
   readonly values: Float64Array;
@@ -24,7 +24,7 @@ export interface NumberColumn {
   readonly dtype?: string;
 }
 /** Booleans, null where missing. */
-export interface BooleanColumn {
+interface BooleanColumn {
   readonly kind: "boolean";
   readonly length: number;
   readonly values: readonly (boolean | null)[];

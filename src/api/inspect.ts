@@ -9,7 +9,7 @@ import { ScPoliError } from "../contract/errors.js";
 import { lookAtPlaces, takenPlace } from "../data/count-places.js";
 import { inspectColumn, keyCandidates, type Candidate, type InspectedColumn } from "../data/key-columns.js";
 
-export type { Candidate, InspectedColumn } from "../data/key-columns.js";
+export type { Candidate } from "../data/key-columns.js";
 
 /** JSON-ready, with the names of the command line's output. */
 export interface Inspection {

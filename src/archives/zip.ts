@@ -26,7 +26,7 @@ const mostEntries = 100_000;
 const longestDirectory = 64 << 20;
 
 /** Maximum compression ratio of deflate; a larger declared size is false. */
-export const largestRatio = 1032;
+const largestRatio = 1032;
 
 /**
  * Lists the files in a zip file, without folders.

@@ -14,7 +14,7 @@ import { otherNames } from "./failure.js";
  *   `values-by-key`: `KEY=VALUE,VALUE`, may be repeated; `columns-by-key`: `COLUMN` or `KEY=COLUMN`,
  *   separated by commas
  */
-export type ValueKind =
+type ValueKind =
   | "flag"
   | "choice"
   | "text"
@@ -29,7 +29,7 @@ export type ValueKind =
   | "values-by-key"
   | "columns-by-key";
 
-export interface OptionEntry {
+interface OptionEntry {
   /** `--condition-key` */
   readonly flag: string;
   /** `condition_key`; for `--no-landmarks`: `landmarks` */
@@ -43,7 +43,7 @@ export interface OptionEntry {
   readonly description: string;
 }
 
-export interface VerbEntry {
+interface VerbEntry {
   readonly name: string;
   readonly summary: string;
   readonly description: string;

@@ -9,7 +9,7 @@ import { derived, picked } from "./derived-counts.js";
 import { factorize } from "./labels.js";
 
 /** Feature type modelled by default. */
-export const geneExpression = "Gene Expression";
+const geneExpression = "Gene Expression";
 /** Feature type that Poisson models use. */
 export const peaks = "Peaks";
 
@@ -39,7 +39,7 @@ const nameOf = new Map(
 );
 
 /** The type in CellRanger's spelling; unknown types unchanged. */
-export function featureType(name: string): string {
+function featureType(name: string): string {
   return nameOf.get(plain(name)) ?? name.trim();
 }
 
@@ -150,7 +150,7 @@ function shownTypes(types: readonly string[]): string {
 }
 
 /** "20 Antibody Capture, 3 Custom" */
-export function shownCounts(counts: ReadonlyMap<string, number>): string {
+function shownCounts(counts: ReadonlyMap<string, number>): string {
   return [...counts].map(([type, count]) => `${count} ${type}`).join(", ");
 }
 

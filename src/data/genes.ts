@@ -5,7 +5,7 @@ import type { Note } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
 
 /** Shares of the model's genes below which to warn and to refuse. */
-export const coverageLimits = { warn: 0.8, refuse: 0.5 } as const;
+const coverageLimits = { warn: 0.8, refuse: 0.5 } as const;
 
 /** Which model gene each column of a file holds. */
 export interface GeneAlignment {

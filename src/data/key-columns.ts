@@ -223,7 +223,7 @@ export async function checkGroups(
 }
 
 /** The best candidate column for a role; null if there is none. */
-export async function likelyColumn(obs: DataFrame, role: KeyRole, but: string): Promise<Candidate | null> {
+async function likelyColumn(obs: DataFrame, role: KeyRole, but: string): Promise<Candidate | null> {
   const columns: InspectedColumn[] = [];
   for (const name of obs.columnNames) if (name !== but) columns.push(await inspectColumn(obs, name));
   return keyCandidates(columns, role, obs.length)[0] ?? null;

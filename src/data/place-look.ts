@@ -19,7 +19,7 @@ const nearlyWhole = 1e-6;
 const mostRounding = 0.01;
 
 /** Whether a value is a whole number up to rounding errors. */
-export function isNearlyWhole(value: number): boolean {
+function isNearlyWhole(value: number): boolean {
   const whole = Math.round(value);
   return Math.abs(value - whole) <= Math.min(mostRounding, nearlyWhole * Math.max(1, Math.abs(whole)));
 }

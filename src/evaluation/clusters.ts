@@ -7,7 +7,7 @@ import { neighborGraph, type Neighbors } from "../graph/neighbors.js";
 import { Random } from "../numerics/random.js";
 import { scibKMeans } from "../numerics/scib-k-means.js";
 
-export const resolutions = [0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.4, 1.6, 1.8, 2] as const;
+const resolutions = [0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.4, 1.6, 1.8, 2] as const;
 
 /** Agreement of two labellings. */
 export interface Agreement {

@@ -27,7 +27,7 @@ export interface TransferInput {
   readonly flagged: Uint8Array | null;
 }
 
-export interface TypeScore {
+interface TypeScore {
   readonly cell_type: string;
   /** false: the model does not know the type, so no prediction can be right */
   readonly known: boolean;

@@ -71,7 +71,7 @@ export interface Scores {
  * clusterings at many resolutions, as in the tables of docs/benchmarks/quality.md. cLISI and iLISI are in
  * neither.
  */
-export const scoreParts = {
+const scoreParts = {
   paper: {
     biology: [
       "cell_type_silhouette",

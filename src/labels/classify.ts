@@ -186,7 +186,7 @@ export function withHead(
 }
 
 /** Novelty above which a cell is unknown with the threshold "auto": p < 0.05. */
-export const noveltyThreshold = 0.95;
+const noveltyThreshold = 0.95;
 
 /** Why no cell of a query is flagged by default although novelty is calibrated. */
 export const unlikeReference =

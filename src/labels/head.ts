@@ -41,7 +41,7 @@ export function headColumns(head: HeadJson, level: number): HeadColumns {
 }
 
 /** Maximum number of query cells that are compared with each other. */
-export const mostCompared = 2048;
+const mostCompared = 2048;
 
 /**
  * Computes linear scores of the cells in an engine's minibatch, and collects the counts of compared cells.

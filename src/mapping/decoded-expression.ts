@@ -40,7 +40,7 @@ export interface DecodeOptions
 }
 
 /** Decoded cells [start, start + rows). The arrays are valid until the next block is requested. */
-export interface DecodedBlock {
+interface DecodedBlock {
   readonly start: number;
   readonly rows: number;
   /** (rows, genes) expression, scaled to `librarySize`; for mse: values */
@@ -67,7 +67,7 @@ const optionNames: OptionNames<DecodeOptions> = {
  * @throws ScPoliError "key" for a condition, key or gene that the model does not know; errors of
  * `ScPoli.embed`
  */
-export async function decodeExpression<T>(
+async function decodeExpression<T>(
   stored: StoredModel,
   data: AnnData,
   options: DecodeOptions,

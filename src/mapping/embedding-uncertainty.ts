@@ -72,7 +72,7 @@ export async function sampleUncertainties(
  * @returns per condition of the model; null without cells in `data`
  * @throws ScPoliError as `embed`
  */
-export async function embeddingUncertainty(
+async function embeddingUncertainty(
   stored: StoredModel,
   key: number,
   data: AnnData,

@@ -115,8 +115,8 @@ function countOf(
 }
 
 /** obsm and uns keys, and suffixes of obs columns, that a mapping adds. */
-export const latentKey = "X_scpoli";
-export const umapKey = "X_umap_scpoli";
+const latentKey = "X_scpoli";
+const umapKey = "X_umap_scpoli";
 const unsKey = "scpoli";
 const clusterKey = "scpoli_cluster";
 const suffixes = ["pred", "prototype", "prob", "uncert", "novelty", "unknown", "distance"] as const;

@@ -42,7 +42,7 @@ export interface Predictions {
 }
 
 /** Novelty of a cluster of cells, and the genes that make it novel. */
-export interface ClusterNovelty {
+interface ClusterNovelty {
   /** 0..1: one minus the p-value among the types of left-out donors */
   readonly novelty: number;
   readonly isNovel: boolean;

@@ -61,14 +61,14 @@ export interface VerdictMeasures {
 }
 
 /** Minimum number of query cells for a verdict; with fewer, shares are too uncertain. */
-export const fewestCells = 20;
+const fewestCells = 20;
 
 /**
  * Green up to the first number, amber up to the second (genes, mixing: from the first and second). Depth:
  * green within the reference's 5 to 95 % quantiles, amber within this factor of them. Clusters: amber with a
  * novel cluster, red if novel clusters have more than this share of the cells.
  */
-export const verdictThresholds = {
+const verdictThresholds = {
   genes: [0.8, 0.5],
   depth: 3,
   distance: [0.2, 0.5],

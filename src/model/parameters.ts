@@ -200,7 +200,7 @@ export function conditionParameters(
 }
 
 /** L2 weight decay of a parameter: none for embeddings. */
-export function decayOf(role: Role, weightDecay: number): number {
+function decayOf(role: Role, weightDecay: number): number {
   return role === "embedding" ? 0 : weightDecay;
 }
 

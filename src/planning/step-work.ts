@@ -14,7 +14,7 @@ export interface Training {
 }
 
 /** A shard of it. @see Training */
-export type ShardSize = Pick<Training, "cells" | "stored" | "parameters">;
+type ShardSize = Pick<Training, "cells" | "stored" | "parameters">;
 
 export interface StepWork {
   readonly train: () => Work;

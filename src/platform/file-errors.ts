@@ -8,7 +8,7 @@ export interface FileStatus {
 }
 
 /** Other kinds of paths, as error messages name them. */
-export type OtherKind = "a pipe" | "a socket" | "a device";
+type OtherKind = "a pipe" | "a socket" | "a device";
 
 /**
  * @param kind - "output" for failed writes

@@ -68,10 +68,7 @@ const groups = [
   "#e09010",
 ];
 
-/** Number of distinct colours; further groups reuse them, mixed with white or black. */
-export const groupColours = groups.length;
-
-/** Colour of a group by its number, from 0. */
+/** Colour of a group by its number, from 0. Beyond the list, its colours are mixed with white or black. */
 export function groupColour(group: number): string {
   const base = groups[group % groups.length]!;
   const round = Math.floor(group / groups.length);
@@ -280,7 +277,7 @@ export function inkOn(colour: string): string {
   return 0.2126 * r! + 0.7152 * g! + 0.0722 * b! > 0.18 ? "#000000" : "#ffffff";
 }
 
-export function bytesOf(colour: string): readonly [number, number, number] {
+function bytesOf(colour: string): readonly [number, number, number] {
   const value = Number.parseInt(colour.slice(1), 16);
   return [value >> 16, (value >> 8) & 255, value & 255];
 }

@@ -14,7 +14,7 @@ import type { GeneValues } from "./gene-values.js";
 import { inkColour, textOfBytes, type ViewerColouring, type ViewerData } from "./viewer-data.js";
 
 /** A quantity to colour cells by. Values of the reference come first, then those of the query. */
-export interface Colouring {
+interface Colouring {
   readonly id: string;
   readonly title: string;
   readonly groups?: { readonly names: readonly string[]; readonly codes: Int32Array };
@@ -22,10 +22,10 @@ export interface Colouring {
 }
 
 /** Maximum number of query cells in the view; they are spread evenly over the file. */
-export const mostShownCells = 200_000;
+const mostShownCells = 200_000;
 
 /** @returns rows of the query cells in the view */
-export function shownCells(query: QueryCells): Int32Array {
+function shownCells(query: QueryCells): Int32Array {
   const count = Math.min(query.cells, mostShownCells);
   return Int32Array.from({ length: count }, (_, i) => Math.floor((i * query.cells) / count));
 }

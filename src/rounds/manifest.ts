@@ -4,7 +4,7 @@ import { readSafetensors } from "../storage/safetensors.js";
 import { ScPoliError } from "../contract/errors.js";
 
 /** One array or JSON entry of a file. */
-export interface ManifestEntry {
+interface ManifestEntry {
   readonly name: string;
   readonly type: string;
   readonly shape: readonly number[];

@@ -32,7 +32,7 @@ export function wholes(shape: readonly number[], data: Int32Array): Tensor {
 }
 
 /** Serialises a file. The same content gives the same bytes. */
-export function packFile(kind: FileKind, json: object, tensors: ReadonlyMap<string, Tensor>): Uint8Array {
+function packFile(kind: FileKind, json: object, tensors: ReadonlyMap<string, Tensor>): Uint8Array {
   const text = new TextEncoder().encode(JSON.stringify({ layout: layoutVersion, kind, ...json }));
   return writeSafetensors(
     new Map([...tensors, [jsonTensor, { dtype: "U8", shape: [text.length], data: text }]]),

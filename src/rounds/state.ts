@@ -12,7 +12,7 @@ import { planShapes } from "./shard.js";
 import { ScPoliError } from "../contract/errors.js";
 
 /** A merged shard. */
-export interface MergedShard {
+interface MergedShard {
   readonly shard: string;
   /** SHA-256 of its result */
   readonly result: string;

@@ -1,6 +1,6 @@
 // Progress of a training in rounds, derived from the files in its folder.
 import { median } from "../numerics/descriptive.js";
-import { fileStatus, listFolder, modifiedAt } from "#platform";
+import { fileStatus, modifiedAt } from "#platform";
 import type { EpochLosses } from "../contract/options.js";
 import { chosenRound } from "./merge.js";
 import { readPacked } from "./packed-file.js";
@@ -36,7 +36,7 @@ export interface RoundsStatus {
 }
 
 /** A shard that is late. */
-export interface Straggler {
+interface Straggler {
   readonly shard: string;
   /** seconds since the merge of the round before */
   readonly seconds: number;
@@ -123,13 +123,4 @@ async function secondsPerRound(folder: RunFolder, round: number): Promise<number
   if (round < 2) return null;
   const [before, after] = [await modifiedAt(folder.state(round - 1)), await modifiedAt(folder.state(round))];
   return secondsBetween(before, after);
-}
-
-/** Shards with a survey in the folder, before the run is planned. */
-export async function surveyedShards(folder: RunFolder): Promise<string[]> {
-  if (!(await fileStatus(folder.surveys))) return [];
-  const names = await listFolder(folder.surveys);
-  return names
-    .filter((name) => /^[^.].*\.safetensors$/.test(name))
-    .map((name) => name.replace(/\.safetensors$/, ""));
 }

@@ -18,7 +18,7 @@ import { summarizeShard, type SummaryJson } from "./summary.js";
 import { surveyShard, surveyTensors, type Survey, type SurveyJson } from "./survey.js";
 
 /** Milliseconds per part of a step. */
-export type Timings = Readonly<Record<string, number>>;
+type Timings = Readonly<Record<string, number>>;
 
 /** Result of a step. */
 export interface StepResult {

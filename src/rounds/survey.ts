@@ -220,7 +220,7 @@ function typeCounts(
 }
 
 /** Shard names must be valid file names on every system. */
-export function checkShardName(shard: string): void {
+function checkShardName(shard: string): void {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(shard))
     throw new ScPoliError(
       "usage",

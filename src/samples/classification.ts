@@ -197,12 +197,7 @@ function classesOf(covariate: Covariate): {
 }
 
 /** Stratified folds: assigns the samples of each class, in random order, to the folds in turn. */
-export function stratifiedFolds(
-  labels: Int32Array,
-  classes: number,
-  folds: number,
-  random: Random,
-): Int32Array {
+function stratifiedFolds(labels: Int32Array, classes: number, folds: number, random: Random): Int32Array {
   const fold = new Int32Array(labels.length);
   let next = 0;
   for (let c = 0; c < classes; c++)

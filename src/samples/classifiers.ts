@@ -9,7 +9,7 @@ export const classifierNames = ["knn", "linear"] as const;
 export type ClassifierName = (typeof classifierNames)[number];
 
 /** Class shares, one row per classified sample. */
-export interface ClassShares {
+interface ClassShares {
   /** (samples) class with the largest share */
   readonly classes: Int32Array;
   /** (samples, classes) 0..1, each row sums to 1 */

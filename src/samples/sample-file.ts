@@ -113,7 +113,7 @@ const storedElsewhere = ["samples", "components", "distances"];
  * the genes those that are correlated). With uncertainties obs embedding_sd, obsm X_pca_sd (standard
  * deviation on each component) and embedding_covariance (row by row).
  */
-export function sampleAnnData(analysis: SampleAnalysis): NewAnnData {
+function sampleAnnData(analysis: SampleAnalysis): NewAnnData {
   const { samples, components, distances, covariates, guidance, uncertainty } = analysis;
   const [deviations, covariances] = [componentDeviations(analysis), embeddingCovariances(analysis)];
   const all = sampleTables(analysis);

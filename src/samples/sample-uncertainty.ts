@@ -42,7 +42,7 @@ export function projectedDeviations(sample: SampleUncertainty, directions: Dense
 }
 
 /** Number of draws of an embedding over which predictions are averaged. */
-export const draws = 100;
+const draws = 100;
 
 /**
  * Embeddings drawn from a normal distribution, with norm at most 1 as all embeddings.

@@ -118,7 +118,7 @@ export interface VariancePrior {
  * @param variances - residual variances @param df - residual degrees of freedom, the same for all
  * @throws ScPoliError "usage" without a finite variance
  */
-export function variancePrior(
+function variancePrior(
   variances: Float64Array,
   df: number,
   { digamma, trigamma }: GammaDerivatives,

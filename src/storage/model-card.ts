@@ -10,7 +10,7 @@ export async function cardOf(path: string): Promise<string | null> {
 }
 
 /** Fields that only the author can fill in. */
-export const cardFields = ["licence", "organism", "tissue", "doi", "description"] as const;
+const cardFields = ["licence", "organism", "tissue", "doi", "description"] as const;
 export type CardFields = Readonly<Partial<Record<(typeof cardFields)[number], string>>>;
 
 /** Placeholder of an empty field. */

@@ -21,7 +21,7 @@ import { checkTensors } from "./model-tensor-checks.js";
 import { checkJson, otherNovelty, hadOtherNovelty } from "./model-json-checks.js";
 
 /** Whether the name of a model is that of a zip file. */
-export function isZipName(path: string): boolean {
+function isZipName(path: string): boolean {
   return /\.zip$/i.test(path);
 }
 

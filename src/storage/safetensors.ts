@@ -3,8 +3,8 @@
 // The same tensors give the same bytes. Source: format of huggingface/safetensors (README, "Format").
 import { ScPoliError } from "../contract/errors.js";
 
-export type TensorData = Float32Array | Float64Array | Int32Array | Uint8Array;
-export type TensorType = "F32" | "F64" | "I32" | "I64" | "U8";
+type TensorData = Float32Array | Float64Array | Int32Array | Uint8Array;
+type TensorType = "F32" | "F64" | "I32" | "I64" | "U8";
 export interface Tensor {
   readonly dtype: TensorType;
   readonly shape: readonly number[];

@@ -3,7 +3,7 @@
 import { ScPoliError } from "../../contract/errors.js";
 
 /** Index format that this program writes, and the newest that it reads. */
-export const indexFormat = 1;
+const indexFormat = 1;
 
 /** A model in the index. */
 export interface IndexEntry {
