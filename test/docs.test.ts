@@ -2,15 +2,8 @@
 // `npm run docs:examples -- --check` runs all tutorials; `npm run docs` checks the built site.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
@@ -99,15 +92,18 @@ describe("what the documentation names is there", async () => {
 });
 
 describe("the check of the built site", () => {
-  const check = (html: string): Promise<{ code: number; stdout: string; stderr: string }> => {
-    const site = mkdtempSync(join(tmpdir(), "scpoli-site-"));
-    mkdirSync(join(site, "assets"));
-    writeFileSync(join(site, "index.html"), '<h2 id="start">Start</h2>');
-    writeFileSync(join(site, "page.html"), html);
-    return run("node", ["scripts/docs/check_site.mjs", site], { cwd: root })
-      .then((result) => ({ code: 0, ...result }))
-      .catch((error: { code: number; stdout: string; stderr: string }) => error)
-      .finally(() => rmSync(site, { recursive: true }));
+  const check = async (html: string): Promise<{ code: number; stdout: string; stderr: string }> => {
+    const site = await mkdtemp(join(tmpdir(), "scpoli-site-"));
+    try {
+      await mkdir(join(site, "assets"));
+      await writeFile(join(site, "index.html"), '<h2 id="start">Start</h2>');
+      await writeFile(join(site, "page.html"), html);
+      return await run("node", ["scripts/docs/check_site.mjs", site], { cwd: root })
+        .then((result) => ({ code: 0, ...result }))
+        .catch((error: { code: number; stdout: string; stderr: string }) => error);
+    } finally {
+      await rm(site, { recursive: true });
+    }
   };
 
   test("accepts links to pages and headings", async () => {
