@@ -10,7 +10,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AnnData, ScPoli } from "../dist/index.js";
 import { Random } from "../dist/numerics/random.js";
-import { lineChart, standaloneSvg } from "../dist/plots/index.js";
+import { groupColour, lineChart, standaloneSvg } from "../dist/plots/index.js";
 import { labels, writeRows } from "./rows.ts";
 import { configurations, mean, openTransfer, sharedData } from "./transfer.ts";
 
@@ -175,10 +175,13 @@ function writeDocument(rows: readonly Row[]): void {
   const chart = lineChart({
     title: "Standard deviation of sample embeddings by number of cells",
     x: { label: "cells of the sample" },
-    y: { label: "standard deviation" },
-    series: names.flatMap((set) =>
+    y: { label: "standard deviation", range: [0, Math.max(...rows.map((row) => row.computed))] },
+    legend: "data set",
+    series: names.flatMap((set, i) =>
       (["observed", "computed"] as const).map((what) => ({
         name: `${set}, ${what}`,
+        colour: groupColour(i),
+        isDashed: what === "computed",
         points: rows.filter((row) => row.set === set).map((row) => [row.cells, row[what]] as const),
       })),
     ),

@@ -365,3 +365,47 @@ test("reports colour 60 types and the samples as the page does, in both themes a
     assert.equal(onDark.get(colour) ?? colour, pageTypeColour(type, "dark"), "in the figures");
   }
 });
+
+/** Numbers of the ticks of a plot, those of both axes. */
+const ticksOf = ({ svg }: Plot): number[] =>
+  [...svg.matchAll(/>([\d.,-]+)<\/text>/g)].map(([, tick]) => Number(tick!.replaceAll(",", "")));
+
+test("an axis of shares ends at 0 and 1, also if points lie there", () => {
+  const shares = scatterPlot({
+    title: "t",
+    x: "AUROC",
+    y: "share",
+    xScale: { range: [0, 1] },
+    yScale: { range: [0, 1] },
+    points: [
+      { name: "none", x: 0, y: 0, value: 0 },
+      { name: "all", x: 1, y: 1, value: 0 },
+    ],
+    groups: ["a"],
+    legend: "l",
+  });
+  const ticks = ticksOf(shares);
+  assert.deepEqual([Math.min(...ticks), Math.max(...ticks)], [0, 1]);
+});
+
+test("a logarithmic axis has a tick at each power of its base, and values at their logarithms", () => {
+  const chart = lineChart({
+    title: "t",
+    x: { label: "nodes", logBase: 2 },
+    y: { label: "hours", logBase: 10 },
+    series: [
+      {
+        name: "one",
+        isDotted: true,
+        points: [
+          [1, 10],
+          [2, 1],
+          [8, 0.2],
+        ],
+      },
+    ],
+  });
+  assert.deepEqual(ticksOf(chart), [1, 2, 4, 8, 0.1, 1, 10]);
+  const [first, second, third] = [...chart.svg.matchAll(/<circle cx="([\d.]+)"/g)].map(([, x]) => Number(x));
+  assert.ok(Math.abs((third! - first!) / (second! - first!) - 3) < 1e-3);
+});

@@ -114,6 +114,8 @@ function unknown() {
       title: "Cell types left out of the reference",
       x: "AUROC of the novelty",
       y: "share of the type's cells that is flagged",
+      xScale: { range: [0.5, 1] },
+      yScale: { range: [0, 1] },
       legend: "data set",
       groups: sets,
       points: names.map((name) => ({
@@ -172,15 +174,18 @@ function scale() {
     isDotted: true,
     points: rows
       .filter((row) => row.what === what)
-      .map((row) => [Math.log10(row.cells), row.peak_mb])
+      .map((row) => [row.cells, row.peak_mb])
       .sort(([a], [b]) => a - b),
   }));
   save(
     "scale-memory",
     lineChart({
       title: "Peak memory by number of cells (4,000 genes)",
-      x: { label: "cells (log10)" },
-      y: { label: "MB", range: [0, Math.max(...series.flatMap(({ points }) => points.map(([, mb]) => mb)))] },
+      x: { label: "cells", logBase: 10 },
+      y: {
+        label: "peak memory (MB)",
+        range: [0, Math.max(...series.flatMap(({ points }) => points.map(([, mb]) => mb)))],
+      },
       legend: "step",
       series,
     }),
@@ -196,14 +201,14 @@ function scale() {
     isDotted: true,
     points: rows
       .filter((row) => row.what === what && row.seconds > 0)
-      .map((row) => [Math.log10(row.cells), row.cells / row.seconds])
+      .map((row) => [row.cells, row.cells / row.seconds])
       .sort(([a], [b]) => a - b),
   }));
   save(
     "scale-speed",
     lineChart({
       title: "Cells per second by number of cells (4,000 genes, two threads)",
-      x: { label: "cells (log10)" },
+      x: { label: "cells", logBase: 10 },
       y: { label: "cells per second" },
       legend: "step",
       series: perSecond,
@@ -384,14 +389,16 @@ function costs() {
     "costs",
     scatterPlot({
       title: "Time predicted by scpoli plan",
-      x: "log10 of measured processor seconds",
-      y: "log10 of predicted seconds",
+      x: "measured processor time (s)",
+      y: "predicted processor time (s)",
+      xScale: { logBase: 10 },
+      yScale: { logBase: 10 },
       legend: "run",
       groups,
       points: rows.map((row) => ({
         name: "",
-        x: Math.log10(row.seconds),
-        y: Math.log10(row.predicted_seconds),
+        x: row.seconds,
+        y: row.predicted_seconds,
         value: groupOf(row),
       })),
     }),
@@ -410,16 +417,14 @@ function scaleOut() {
     "scale-out",
     lineChart({
       title: "Simulated training of 7.8 million cells",
-      x: { label: "nodes (log2)" },
-      y: { label: "hours (log10)" },
+      x: { label: "nodes", logBase: 2 },
+      y: { label: "hours", logBase: 10 },
       legend: "cores per node, epochs",
       series: unique(rows.map(({ run }) => run)).map((run, i) => ({
         name: run,
         colour: groupColour(i),
         isDotted: true,
-        points: rows
-          .filter((row) => row.run === run)
-          .map((row) => [Math.log2(row.nodes), Math.log10(row.value)]),
+        points: rows.filter((row) => row.run === run).map((row) => [Number(row.nodes), row.value]),
       })),
     }),
   );
@@ -432,7 +437,7 @@ function rounds() {
     const unusual = [
       by !== "conditions" && by,
       outer !== "mean" && outer,
-      passes !== 1.5 && `${passes} passes`,
+      passes !== 1.5 && `${passes} pass${passes === 1 ? "" : "es"}`,
       String(federated) === "true" && "federated",
     ].filter(Boolean);
     return [`${set}, ${shards} x ${number}`, ...unusual].join(", ");
@@ -455,7 +460,7 @@ function rounds() {
       rowLabel: "data, shards x rounds",
       columnLabel: "score",
       values: meansByName(rows, names, figures),
-      range: [0.6, 1],
+      range: [0.4, 1],
       legend: "mean of the seeds",
     }),
   );
@@ -514,8 +519,10 @@ function evaluation() {
     "metrics",
     scatterPlot({
       title: "Metrics beside scib-metrics and scib, three latent spaces",
-      x: "reference",
-      y: "ours",
+      x: "scib-metrics or scib",
+      y: "scpoli",
+      xScale: { range: [0, 1] },
+      yScale: { range: [0, 1] },
       legend: "latent space",
       groups: latents,
       points: compared

@@ -1,5 +1,5 @@
 // Axes with ticks, labels and units, and the two kinds of legends: groups and a range of numbers.
-import { scaleLinear } from "d3-scale";
+import { scaleLinear, scaleLog } from "d3-scale";
 import { element, line, text, widthOf } from "./svg.js";
 
 /** The plotting area: a rectangle inside the picture, in pixels. */
@@ -8,7 +8,12 @@ export interface Area {
   readonly top: number;
   readonly right: number;
   readonly bottom: number;
+  /** Space between the area and the right end of the picture. Default 12 */
+  readonly spare?: number;
 }
+
+/** Space for a label at the left end of the picture, in pixels. */
+const labelSpace = 12;
 
 /** An axis: its scale (value to pixel) and its SVG. */
 export interface Axis {
@@ -16,10 +21,17 @@ export interface Axis {
   readonly svg: string;
 }
 
-export interface AxisOptions {
+/** Range and kind of an axis. */
+export interface AxisScale {
+  /** Values that the axis covers, such as [0, 1] for shares. Default: those of the data */
+  readonly range?: readonly [number, number];
+  /** Base of a logarithmic axis, for values above 0: 10, or 2 for doublings. Default: linear */
+  readonly logBase?: number | undefined;
+}
+
+export interface AxisOptions extends Required<Pick<AxisScale, "range">>, Pick<AxisScale, "logBase"> {
   /** with the unit: "distance (latent units)" */
   readonly label: string;
-  readonly range: readonly [number, number];
   readonly isNice?: boolean;
   readonly ticks?: number;
   /** format of the ticks, in d3-format notation, e.g. ".0%" */
@@ -27,49 +39,91 @@ export interface AxisOptions {
 }
 
 /** A horizontal axis at the bottom of the area, with its grid. */
-export function xAxis(area: Area, { label, range, isNice = true, ticks = 6, format }: AxisOptions): Axis {
-  const scale = scaleLinear().domain(widened(range)).range([area.left, area.right]);
-  if (isNice) scale.nice(ticks);
-  const write = scale.tickFormat(ticks, format);
-  const marks = scale
-    .ticks(ticks)
-    .map(
-      (value) =>
-        line(scale(value), area.top, scale(value), area.bottom, "grid") +
-        text(scale(value), area.bottom + 15, write(value), { anchor: "middle" }),
-    );
+export function xAxis(area: Area, options: AxisOptions): Axis {
+  const { scale, ticks } = scaleOf({ ticks: 6, ...options }, area.left, area.right);
+  const marks = ticks.map(
+    ({ value, written }) =>
+      line(scale(value), area.top, scale(value), area.bottom, "grid") + tickText(scale(value), area, written),
+  );
   return {
     scale,
     svg:
       marks.join("") +
       line(area.left, area.bottom, area.right, area.bottom, "axis") +
-      text((area.left + area.right) / 2, area.bottom + 32, label, { anchor: "middle", kind: "label" }),
+      text((area.left + area.right) / 2, area.bottom + 32, options.label, {
+        anchor: "middle",
+        kind: "label",
+      }),
   };
 }
 
+/** The number of a tick below the area, moved to the left where it would leave the picture. */
+function tickText(x: number, { right, bottom, spare = 12 }: Area, written: string): string {
+  const end = right + spare;
+  return x + widthOf(written) / 2 > end
+    ? text(end, bottom + 15, written, { anchor: "end" })
+    : text(x, bottom + 15, written, { anchor: "middle" });
+}
+
 /** A vertical axis at the left of the area, with its grid. */
-export function yAxis(area: Area, { label, range, isNice = true, ticks = 5, format }: AxisOptions): Axis {
-  const scale = scaleLinear().domain(widened(range)).range([area.bottom, area.top]);
-  if (isNice) scale.nice(ticks);
-  const write = scale.tickFormat(ticks, format);
-  const values = scale.ticks(ticks);
-  const widest = Math.max(...values.map((value) => widthOf(write(value))));
-  const marks = values.map(
-    (value) =>
+export function yAxis(area: Area, options: AxisOptions): Axis {
+  const { scale, ticks } = scaleOf({ ticks: 5, ...options }, area.bottom, area.top);
+  const widest = Math.max(...ticks.map(({ written }) => widthOf(written)));
+  const marks = ticks.map(
+    ({ value, written }) =>
       line(area.left, scale(value), area.right, scale(value), "grid") +
-      text(area.left - 6, scale(value) + 4, write(value), { anchor: "end" }),
+      text(area.left - 6, scale(value) + 4, written, { anchor: "end" }),
   );
   return {
     scale,
     svg:
       marks.join("") +
       line(area.left, area.top, area.left, area.bottom, "axis") +
-      text(area.left - Math.max(46, widest + 12), (area.top + area.bottom) / 2, label, {
-        anchor: "middle",
-        kind: "label",
-        rotate: -90,
-      }),
+      text(
+        area.left - Math.min(area.left - labelSpace, Math.max(46, widest + 12)),
+        (area.top + area.bottom) / 2,
+        options.label,
+        {
+          anchor: "middle",
+          kind: "label",
+          rotate: -90,
+        },
+      ),
   };
+}
+
+interface Tick {
+  readonly value: number;
+  readonly written: string;
+}
+
+/** Scale from values to pixels between two ends, and its ticks. */
+function scaleOf(
+  { range, isNice = true, ticks, format, logBase }: AxisOptions,
+  start: number,
+  end: number,
+): { readonly scale: Axis["scale"]; readonly ticks: readonly Tick[] } {
+  if (logBase !== undefined) return logScaleOf(range, logBase, start, end);
+  const scale = scaleLinear().domain(widened(range)).range([start, end]);
+  if (isNice) scale.nice(ticks);
+  const write = scale.tickFormat(ticks, format);
+  return { scale, ticks: scale.ticks(ticks).map((value) => ({ value, written: write(value) })) };
+}
+
+/** A logarithmic scale between powers of its base, with a tick at each. */
+function logScaleOf(range: readonly [number, number], base: number, start: number, end: number) {
+  const powerOf = (value: number): number => Number((Math.log(value) / Math.log(base)).toFixed(9));
+  const low = Math.floor(powerOf(range[0]));
+  const high = Math.max(low + 1, Math.ceil(powerOf(range[1])));
+  const scale = scaleLog()
+    .base(base)
+    .domain([base ** low, base ** high])
+    .range([start, end]);
+  const powers = Array.from({ length: high - low + 1 }, (_, i) =>
+    Number((base ** (low + i)).toPrecision(12)),
+  );
+  const written = (value: number): string => value.toLocaleString("en-US", { maximumFractionDigits: 9 });
+  return { scale, ticks: powers.map((value) => ({ value, written: written(value) })) };
 }
 
 function widened([low, high]: readonly [number, number]): [number, number] {

@@ -37,7 +37,7 @@ export function barChart(options: BarChartOptions): Plot {
     230,
     14 + Math.max(40, ...[rowLabel, ...rows].map((name) => widthOf(name.slice(0, nameLength)))),
   );
-  const area: Area = { left, top: 42, right: width - 24, bottom: 42 + height * rows.length };
+  const area: Area = { left, top: 42, right: width - 24, bottom: 42 + height * rows.length, spare: 24 };
   const totals = rows.map((_, row) => parts.reduce((sum, { values }) => sum + values[row]!, 0));
   const across = xAxis(area, {
     label,

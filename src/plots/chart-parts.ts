@@ -1,6 +1,6 @@
 // Parts shared by several charts. Every chart is a function from numbers to SVG, with a title, axes with
 // units, a legend, and its numbers as a table.
-import type { Area, AxisOptions } from "./axes.js";
+import type { Area, AxisOptions, AxisScale } from "./axes.js";
 import { line, text } from "./svg.js";
 
 /** Width of a plot, in pixels. */
@@ -9,7 +9,7 @@ export const width = 640;
 /** Maximum length of a name beside an axis, in characters. */
 export const nameLength = 30;
 
-export type Label = Pick<AxisOptions, "label" | "format"> & { readonly range?: readonly [number, number] };
+export type Label = Pick<AxisOptions, "label" | "format"> & AxisScale;
 
 /** A vertical dashed line with a text above it. @param x - in pixels */
 export function markLine(x: number, { top, bottom }: Area, label: string): string {

@@ -3,6 +3,7 @@
  *
  * @module scpoli/plots
  */
+export type { AxisScale } from "./axes.js";
 export { barChart, histogram, type BarChartOptions, type HistogramOptions } from "./bar-charts.js";
 export {
   dotPlot,

@@ -8,6 +8,7 @@ import {
   yAxis,
   type Area,
   type Axis,
+  type AxisScale,
   type Legend,
   type LegendEntry,
 } from "./axes.js";
@@ -47,6 +48,10 @@ export interface ScatterPlotOptions {
   x: string;
   /** Label of the vertical axis, with its unit */
   y: string;
+  /** Range and kind of the horizontal axis. Default: linear, the points and a margin */
+  xScale?: AxisScale;
+  /** Range and kind of the vertical axis. Default: linear, the points and a margin */
+  yScale?: AxisScale;
   /** Points; later ones are drawn over earlier ones */
   points: readonly ScatterPoint[];
   /** Names of the groups that values are indices of. Default: values are numbers */
@@ -104,21 +109,26 @@ interface Axes {
   readonly up: Axis;
 }
 
-function scatterAxes({ x, y, points }: ScatterPlotOptions): Axes {
+function scatterAxes({ x, y, xScale = {}, yScale = {}, points }: ScatterPlotOptions): Axes {
   const reach = (at: number, variance = 0): [number, number] => {
     const half = Math.sqrt(ellipseChi * variance);
     return [at - half, at + half];
   };
   const across = xAxis(scatterArea, {
     label: x,
-    range: padded(extent(points.flatMap((point) => reach(point.x, point.spread?.xx)))),
+    ...rangeOf(xScale, extent(points.flatMap((point) => reach(point.x, point.spread?.xx)))),
   });
   const up = yAxis(scatterArea, {
     label: y,
-    range: padded(extent(points.flatMap((point) => reach(point.y, point.spread?.yy)))),
+    ...rangeOf(yScale, extent(points.flatMap((point) => reach(point.y, point.spread?.yy)))),
     ticks: 6,
   });
   return { across, up };
+}
+
+/** The given range, else that of the points: with a margin, or up to powers of the logarithm's base. */
+function rangeOf({ range, logBase }: AxisScale, ofPoints: readonly [number, number]) {
+  return { range: range ?? (logBase ? ofPoints : padded(ofPoints)), isNice: range === undefined, logBase };
 }
 
 interface PointColouring {
@@ -289,6 +299,8 @@ const cloudColours = 32;
 /**
  * Many unnamed points coloured by a number, highest on top; points without a finite value are grey, below
  * the others. Points of one colour share a path, which keeps the SVG small.
+ * @param options - `range`: values at the ends of the colours, which all values lie between. Default: the
+ *   smallest and the largest value
  */
 export function pointCloud({
   title,
@@ -296,16 +308,17 @@ export function pointCloud({
   y,
   points,
   legend: legendTitle,
+  range = extent(points.map(([, , value]) => value)),
 }: {
   title: string;
   x: string;
   y: string;
   points: readonly (readonly [x: number, y: number, value: number])[];
   legend: string;
+  range?: readonly [number, number];
 }): Plot {
   const across = xAxis(scatterArea, { label: x, range: padded(extent(points.map(([a]) => a))) });
   const up = yAxis(scatterArea, { label: y, range: padded(extent(points.map(([, b]) => b))), ticks: 6 });
-  const range = extent(points.map(([, , value]) => value));
   const { bins, missing } = pointsByColour(points, range, { across, up });
   const strokeWidth = points.length > 2000 ? 3 : 5;
   const edge = (bin: number): number => range[0] + ((range[1] - range[0]) * bin) / cloudColours;

@@ -28,6 +28,7 @@ save(
     x: "UMAP 1",
     y: "UMAP 2",
     legend: "novelty",
+    range: [0, 1],
     points: novelty.map((value, cell) => [umap[2 * cell], umap[2 * cell + 1], value]),
   }),
 );
