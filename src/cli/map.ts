@@ -87,6 +87,7 @@ export function addMap(program: Command): void {
     .argument("<query>", readableFile)
     .requiredOption("--reference <model>", readableModel);
   addQueryFlags(command)
+    .optionsGroup("Output:")
     .option("--save-model <model>", "also save the model extended by the query's conditions")
     .option(
       "--no-sample-metadata",
@@ -94,6 +95,7 @@ export function addMap(program: Command): void {
     )
     .addOption(reportFlag())
     .addOption(referenceDataFlag())
+    .optionsGroup("Conditions of the query:")
     .option(
       "--no-training",
       "no optimisation: each new condition gets the embedding of the reference condition that explains " +
@@ -169,6 +171,7 @@ function addReadingFlags(command: Command): Command {
 
 function addLabellingFlags(command: Command): Command {
   return command
+    .optionsGroup("Labels and flags:")
     .addOption(presetFlag("labels and uncertainties by the nearest prototype; map: also its optimisation"))
     .option(
       "--threshold <value>",
@@ -194,7 +197,7 @@ function addLabellingFlags(command: Command): Command {
 
 function addFileLabelFlags(command: Command): Command {
   return command
-    .optionsGroup("Labels of the file:")
+    .optionsGroup("Labels that the file has:")
     .option(
       "--cell-type-key <column>",
       "obs column of the file's cell types, if any: annotation, or cell_type=annotation; missing labels " +

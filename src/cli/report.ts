@@ -137,7 +137,7 @@ export function mappingText(
       ? "known to the model"
       : `new${nearest === undefined ? "" : `, most similar to ${nearest}`}`,
   ]);
-  lines.push(table(rows, ["key", "condition", "cells", "treatment"]));
+  lines.push(table(rows, ["key", "condition", "cells", "status"]));
   for (const level of labels ?? []) lines.push("", labelsText(level, verb));
   for (const level of levels) lines.push("", levelText(level, cells));
   if (shallow_cells > 0)
@@ -161,7 +161,7 @@ function labelsText(
       verb === "map" ? "new: gets a prototype" : "not in the model",
     ]),
   ];
-  const header = [column === key ? key : `${key} (${column})`, "cells", "treatment"];
+  const header = [column === key ? key : `${key} (${column})`, "cells", "status"];
   return `${table(rows, header)}\n  ${counted(unlabeled, "cell")} without a label`;
 }
 
