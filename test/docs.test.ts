@@ -21,6 +21,29 @@ test("the commands of the first tutorials print what they show", async () => {
   );
 });
 
+test("the model's page quotes bench/results/within-types.csv", () => {
+  const rows = readFileSync(join(root, "bench/results/within-types.csv"), "utf8").trim().split("\n").slice(1);
+  const page = readFileSync(join(root, "docs/explanation/model.md"), "utf8").replaceAll("\n", " ");
+  /** Mean of a column over the seeds, as the page writes shares. */
+  const share = (variant: string, column: number): string => {
+    const values = rows
+      .filter((row) => row.startsWith(`"${variant}`))
+      .map((row) => Number(row.replace(/^"[^"]*"/, "").split(",")[column]));
+    return `${((100 * values.reduce((sum, value) => sum + value, 0)) / values.length).toFixed(1)} %`;
+  };
+  for (const [what, column] of [
+    ["its stimulation for", 3],
+    ["stay together:", 2],
+  ] as const) {
+    const sentence = page.slice(page.indexOf(what)).slice(0, 120);
+    for (const variant of ["default", "published preset"])
+      assert.ok(
+        sentence.includes(share(variant, column)),
+        `${variant} ${share(variant, column)}: ${sentence}`,
+      );
+  }
+});
+
 test("figures and summaries of the benchmarks are those of bench/results/", async () => {
   await run("node", ["scripts/docs/benchmark_figures.mjs", "--check"], { cwd: root }).catch(
     (error: { stderr: string }) => assert.fail(error.stderr),
