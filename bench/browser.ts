@@ -165,8 +165,8 @@ const thousands = (n: number): string => Math.round(n).toLocaleString("en-US");
 const milliseconds = (s: number): string => `${thousands(1000 * s)} ms`;
 const table = [
   `${thousands(cells)} cells x ${thousands(genes)} genes (simulated), ${threads} threads, medians of ` +
-    `${rounds} rounds in turns; mapping is all that a user waits for: file opened, one epoch for 8 new ` +
-    "conditions, labels, file written. Memory is that of all processes.",
+    `${rounds} alternating rounds; mapping is everything that a user waits for: opening the file, one ` +
+    "epoch for 8 new conditions, labels, writing the file. Memory is that of all processes.",
   "",
   "| | kernels | training, cells/s | mapping, cells/s | memory |",
   "| --- | --- | --- | --- | --- |",
@@ -186,13 +186,13 @@ const table = [
   "",
   "| | |",
   "| --- | --- |",
-  `| opened: what is in the file, genes compared | ${drawn.opened.toFixed(1)} s |`,
+  `| file opened, genes compared | ${drawn.opened.toFixed(1)} s |`,
   `| classified and drawn, from the click on "Map the cells" | ${drawn.drawn.toFixed(1)} s |`,
-  `| moving about | ${drawn.panFrames.toFixed(0)} pictures/s |`,
-  `| drawing around cells | ${drawn.lassoFrames.toFixed(0)} pictures/s, selected and recoloured after ` +
+  `| panning | ${drawn.panFrames.toFixed(0)} frames/s |`,
+  `| drawing a lasso | ${drawn.lassoFrames.toFixed(0)} frames/s; cells selected and recoloured after ` +
     `${milliseconds(drawn.lassoed)} |`,
-  `| samples brushed, their cells recoloured | ${milliseconds(drawn.brushed)} |`,
-  `| threshold moved, cells recoloured | ${milliseconds(drawn.threshold)} |`,
+  `| samples selected, their cells recoloured | ${milliseconds(drawn.brushed)} |`,
+  `| threshold changed, cells recoloured | ${milliseconds(drawn.threshold)} |`,
   `| coloured by a gene, read from the file | ${drawn.gene.toFixed(1)} s |`,
   `| memory of all of Chromium's processes, at most | ${thousands(drawnMemory / 1e6)} MB |`,
 ];

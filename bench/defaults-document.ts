@@ -201,17 +201,22 @@ export function writeDefaults(path: string, allRows: readonly StudyRow[], varian
   const text = [
     "# How the defaults were chosen",
     "",
+    "Which loss, weights and widths label and integrate best on samples that a reference has not seen. In " +
+      "short: [What was chosen](#what-was-chosen). What it costs: " +
+      "[What varies within types](#what-varies-within-types).",
+    "",
     "![Variants of the defaults on left-out conditions of references](figures/defaults.svg)",
     "",
     "Conditions of references are left out in turn, mapped without their labels, and scored; the queries " +
-      "of the other benches are not looked at. One factor at a time is changed from `both 10/50, 128`, " +
-      "then the factors that helped are joined; seed 0 unless said otherwise, one thread, embeddings of 5, " +
+      "of the other benchmarks are not used. One factor at a time is changed from `both 10/50, 128`, " +
+      "then the factors that helped are combined; seed 0 unless noted, one thread, embeddings of 5, " +
       "at most 2,000 variable genes. Without `no early stopping`, fine-tuning stops by the loss of the " +
       "validation cells.",
     "`10/50`: weight of the distance and of the cross-entropy. `integration`: 0.6 times the mean of type " +
       "silhouette, NMI and ARI of k-means, plus 0.4 times the mean of condition silhouette and graph " +
       "connectivity, over reference and left-out cells together. `disagree`: share of the left-out " +
-      "cells whose nearest prototype is not what the head says.",
+      "cells whose nearest prototype is not the label of the head (the classifier on genes). `head` is its " +
+      "accuracy.",
     "Made by `npm run study:defaults` (runs: `bench/results/defaults.csv`; the simulated atlases: " +
       "`bench/overlapping-atlas.ts`). A run that is missing has not been made yet.",
     ...(missing.length > 0 ? [`Not run yet: ${missing.join("; ")}.`] : []),

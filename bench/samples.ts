@@ -121,17 +121,17 @@ async function kangSamples(): Promise<void> {
   say(
     "(Adjusted R2 of all components weighted by their variance, P by permutation; then the adjusted R2 of " +
       "single components by R's `lm`, \\* corrected P below 0.05.)",
-    `What the tool says: ${recorded.reason}`,
+    `\`scpoli samples\` says: ${recorded.reason}`,
   );
   say(draw("kang16-associations", associationMap(analysis!)));
   say(
     "Stimulation predicted from a sample's embedding, stratified cross-validation (5 folds, 20 repeats), " +
-      "beside pseudobulk (mean log-normalised expression, 10 components):",
+      "and from pseudobulk (mean log-normalised expression, 10 components):",
   );
   classificationTable(recorded);
-  say("Genes whose mean expression goes with the components (P < 0.01, |r| > 0.3), of 9,015:");
+  say("Genes whose mean expression correlates with the components (P < 0.01, |r| > 0.3), of 9,015:");
   table(
-    ["component", "positive", "negative", "after correction", "the first ones"],
+    ["component", "positive", "negative", "after correction", "top genes"],
     recorded.geneCounts
       .slice(0, 3)
       .map((row, k) => [
@@ -154,7 +154,7 @@ async function geneOnSamplesAndCells(analysis: SampleAnalysis): Promise<void> {
     .sort((x, y) => Math.abs(y.r) - Math.abs(x.r))[0]!;
   say(
     `## A gene on samples and on cells (Fig. 6h, i): ${gene}`,
-    `The samples by their mean expression of ${gene}, which answers to interferon (its correlation is ` +
+    `The samples by their mean expression of ${gene}, which responds to interferon (its correlation is ` +
       `greatest with PC${best.component}: r ${two(best.r)}, corrected P ${small(best.p_adjusted)}); ` +
       "beside them the integrated cells.",
   );
@@ -198,15 +198,15 @@ async function kangTwoKeys(): Promise<void> {
     two(Math.max(...associations.filter((row) => row.covariate === name).map((row) => row.adjusted_r2)));
   say(
     "## Two keys: where the variation went",
-    "With `donor` and `condition` as two keys each has an embedding of its own. " +
-      `The two conditions are ${two(between)} apart, two donors ${two(among)} on average (rows have norm ` +
-      "1 at most, so 2 is the most): stimulation has a direction of its own, and a donor's row is one " +
-      "for both of its samples.",
-    "Whether an embedding of samples lets go of what another key takes (the paper's Supp. Fig. 8), " +
-      "`sample` alone beside `sample` and `condition`:",
+    "With the two keys `donor` and `condition`, each gets embeddings. " +
+      `The two conditions are ${two(between)} apart, two donors ${two(among)} on average (embeddings have ` +
+      "norm 1 at most, so 2 is the largest distance). Both samples of a donor share its embedding, and " +
+      "stimulation has a direction of its own.",
+    "Does the sample embedding lose what another key explains (the paper's Supp. Fig. 8)? `sample` as the " +
+      "only key, and together with `condition`:",
   );
   table(
-    ["covariate of the sample embedding", "`sample` alone", "beside `condition`"],
+    ["covariate of the sample embedding", "`sample` alone", "with `condition`"],
     [
       ["condition, all components", of(a, "condition"), of(b, "condition")],
       ["condition, its best component", first(a, "condition"), first(b, "condition")],
@@ -227,8 +227,8 @@ async function onek1k(): Promise<void> {
   const recorded = record("onek1k, donor", analysis!);
   say(
     "## Sex and age: onek1k, 40 donors",
-    "7,811 PBMC of four types, 1,000 genes; the pool (`batch`, 29 for 40 donors) leaves little to learn " +
-      "from it.",
+    "7,811 PBMC of four types, 1,000 genes. The pool (`batch`) has 29 levels for 40 donors, so it nearly " +
+      "is the donor, and its association says little.",
   );
   explainedTable(recorded);
   classificationTable(recorded);
@@ -245,7 +245,7 @@ async function onek1k(): Promise<void> {
       (significant === 0
         ? "; sex is not predicted from it better than by chance. "
         : `; sex is predicted from it beyond chance by ${significant} of the two classifiers. `) +
-      `What the tool says: ${recorded.reason}`,
+      `\`scpoli samples\` says: ${recorded.reason}`,
   );
 }
 
@@ -254,10 +254,10 @@ async function plaque(): Promise<void> {
   const [analysis] = await analysed(model, null, { classify: ["dataset"] });
   const recorded = record("plaque, sample", analysis!);
   say(
-    "## 79 samples of a plaque atlas, made by the Python package",
-    "`scpoli samples` on the folder of scArches as it is, with the metadata in it. Python keeps of each " +
-      "sample the values of its first cell: only `dataset` is a property of samples; the others show what " +
-      "chance looks like.",
+    "## 79 samples of a plaque atlas, in a model of scArches",
+    "`scpoli samples` reads the model that scArches has saved, with its metadata. scArches keeps the " +
+      "values of each sample's first cell, so only `dataset` is a property of the samples; the other " +
+      "columns show what chance looks like.",
   );
   explainedTable(recorded);
   classificationTable(recorded);
@@ -269,7 +269,7 @@ async function plaque(): Promise<void> {
         analysis!.covariates.find(({ name }) => name === "dataset")!,
       ),
     ),
-    `What the tool says: ${recorded.reason}`,
+    `\`scpoli samples\` says: ${recorded.reason}`,
   );
 }
 
@@ -277,7 +277,7 @@ async function proposed(): Promise<void> {
   say(
     "## The condition to integrate on (Supp. Fig. 7)",
     "Samples first, then the covariate that the sample view proposes, then a dummy that is the same for " +
-      "all cells; integration scored by ../shared/python/score.py with the samples as batches throughout.",
+      "all cells. Integration is scored by scib-metrics, always with the samples as batches.",
   );
   const rows: string[][] = [];
   for (const { name, sample, proposals } of [
@@ -323,12 +323,12 @@ async function jointlyHeldOut(): Promise<void> {
     );
   results["held out"] = answers;
   say(
-    "## Samples held out inside one integration (Fig. 4)",
-    "kang16 in four runs: each time the cells of two donors (four samples) lose their cell types and " +
-      "their condition, all samples are integrated together, and both are predicted.",
+    "## Samples integrated without their labels (Fig. 4)",
+    "kang16 in four runs: each time all samples are integrated together, two donors (four samples) without " +
+      "their cell types and condition, which are then predicted.",
   );
   table(
-    ["asked", "right", "of"],
+    ["predicted", "right", "of"],
     [
       ["cell types of held-out cells", percent(right / cells), cells.toLocaleString("en-US")],
       ["condition of held-out samples, kNN", hits("knn"), 16],
@@ -339,9 +339,9 @@ async function jointlyHeldOut(): Promise<void> {
 
 async function thresholds(): Promise<void> {
   say(
-    "## Accuracy of the cells kept (Supp. Fig. 5c)",
-    "Cells are kept from the surest on; a cell of a type that the reference lacks is never right. kNN: " +
-      "the 15 nearest reference cells in the same latent space.",
+    "## Accuracy of the most certain cells (Supp. Fig. 5c)",
+    "Accuracy when only the most certain cells are kept. Cells of a type that the reference lacks always " +
+      "count as wrong. kNN: the 15 nearest reference cells in the same latent space.",
   );
   const shares = [0.5, 0.7, 0.8, 0.9, 1];
   for (const { name, source, key, query, left } of [
@@ -434,13 +434,13 @@ async function stability(): Promise<void> {
   results["stability"] = rows;
   say(
     "## Seeds and numbers of cells (Supp. Fig. 2)",
-    "kang16 with `sample`, three seeds each (and three parts of the cells): mean, least and most.",
+    "kang16 with `sample`, three seeds each (and three parts of the cells): mean, minimum and maximum.",
   );
   table(
     [
       "cells",
       "condition, adjusted R2 of all components",
-      "of its best of three",
+      "of the best of three components",
       "weighted F1 of condition, linear",
       "correlation of distances between seeds",
     ],

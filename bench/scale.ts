@@ -214,10 +214,10 @@ const converted = find(largest, "convert");
 writeSection(join(root, "docs/benchmarks/scale.md"), "Results", [
   `- Time per cell of ${count(largest)} cells streamed, over ${count(smallest)} cells in memory: the mean ` +
     `of before and after: pretraining ${(perCell(large.pre) / inMemory(pre)).toFixed(2)}, fine-tuning ` +
-    `${(perCell(large.fine) / inMemory(fine)).toFixed(2)} (wanted: at most 1.3).`,
+    `${(perCell(large.fine) / inMemory(fine)).toFixed(2)} (target: at most 1.3).`,
   `- Peak memory at ${count(largest)} cells: training ${count(large.pre.peak_mb)} MB, conversion ` +
     `${count(converted.peak_mb)}, mapping ${count(find(largest, "map, streamed").peak_mb)}, embedding ` +
-    `${count(find(largest, "embed").peak_mb)} (wanted: at most 1,500; the paper's cost analysis: 6,800 ` +
+    `${count(find(largest, "embed").peak_mb)} (target: at most 1,500; the paper's cost analysis: 6,800 ` +
     "sparse, 67,700 dense).",
   "- 2,375 conditions over 10, time per cell: pretraining " +
     `${ratio(conditions("2,375", pre), conditions("10", pre))}, fine-tuning ` +

@@ -175,19 +175,20 @@ function tabulate(results: readonly Result[]): void {
   writeSection(join(root, "docs/benchmarks/labels.md"), "Unknown cells", [
     `Each cell type with at least ${leastCells} query cells left out of the reference in turn; mean of ` +
       `${Math.max(...results.map(({ runs }) => runs.length))} seeds. Made by \`npm run bench:unknown\`; ` +
-      `single runs: \`bench/results/unknown.csv\`.`,
+      `single runs: \`bench/results/unknown.csv\`. The query is mapped *in company* (all of it at once), ` +
+      "in *halves*, and each of its types *alone*.",
     "",
     ...summary,
     "",
     "AUROC: of the novelty, for cells of the left-out type among all. Found: share of them that is flagged.",
     `Flagged: share of the cells of known types that is; worst: of the type (with at least ${leastCells} ` +
-      "query cells) with the largest share. Alone: each type mapped as a query of its own.",
-    "Changed: known cells whose flag is not the same in company, halves and alone. Own: the reference's " +
-      "own cells. Errors: AUROC of `_uncert` for wrong labels. Calibration: expected calibration error of " +
-      "`_prob`.",
+      "query cells) with the largest share.",
+    "Changed: known cells whose flag is not the same in company, halves and alone. Reference: flagged " +
+      "share of the reference's cells. Errors: AUROC of `_uncert` for wrong labels. Calibration: " +
+      "expected calibration error of `_prob`.",
     "",
     "| data set | left out | AUROC | found | flagged | worst | alone: AUROC | found | flagged | worst | " +
-      "changed | own | errors | calibration |",
+      "changed | reference | errors | calibration |",
     `|${" --- |".repeat(14)}`,
     ...[...large, ...small].map(
       (result) =>

@@ -96,17 +96,19 @@ function summary(rows: readonly Row[]): string {
     const of = difference(rows, compared[1], svm, figure);
     return of === null
       ? "not measured"
-      : `${signed(of.mean)}, worst ${signed(of.least.by)} on ${of.least.name}`;
+      : `${signed(of.mean)}, at worst ${signed(of.least.by)} on ${of.least.name}`;
   };
   const scArches = difference(rows, compared[0], better.name, "kmeans_total");
   return (
-    `Mean differences to each of ${others.length} other methods, on the RNA data sets that both have: ` +
-    `accuracy of the default labels ${range(compared[0], "accuracy")}, macro F1 ` +
-    `${range(compared[0], "macro_f1")}, integration ${range(compared[0], "kmeans_total")}. The nearest ` +
-    `prototype beside a linear SVM: accuracy ${behind("accuracy")}; macro F1 ${behind("macro_f1")}.` +
+    `How well scpoli (\`ours\`) labels cells and integrates samples, beside ${others.length} other ` +
+    "methods. Differences are ours minus the other, means over the RNA data sets that both have. Labels by " +
+    `the classifier on genes: accuracy ${range(compared[0], "accuracy")}, macro F1 ` +
+    `${range(compared[0], "macro_f1")}. Integration: ${range(compared[0], "kmeans_total")}. Labels by the ` +
+    `nearest prototype, beside a linear SVM: accuracy ${behind("accuracy")}; macro F1 ` +
+    `${behind("macro_f1")}.` +
     (scArches === null
       ? ""
-      : ` Integration beside the better run of scArches: ${signed(scArches.mean)} on the mean, ` +
+      : ` Integration beside the better of two runs of scArches: ${signed(scArches.mean)} on the mean, ` +
         `${signed(scArches.least.by)} on ${scArches.least.name}.`) +
     " Most rows have one seed."
   );
@@ -119,10 +121,10 @@ function standing(rows: readonly Row[]): string[] {
     "integration",
   ];
   return [
-    "## Ours beside each of the others",
+    "## Differences to each method",
     "",
-    "Ours minus the other, mean of the RNA data sets that both have; in brackets the data set where the " +
-      "difference is least, and how many data sets there are. Integration: the k-means total.",
+    "Ours minus the other, mean of the RNA data sets that both have; in brackets the smallest difference " +
+      "with its data set, and the number of data sets. Integration: the k-means total.",
     "",
     ...head(["method", ...columns]),
     ...others.map((other) =>
@@ -232,8 +234,9 @@ export function writeDocument(rows: readonly Row[]): void {
     "",
     `![Macro F1 and integration of every method on every data set](quality/peers.svg)`,
     "",
-    "Reference on some conditions, the others mapped as an unlabelled query, truth from the published " +
-      "labels ([data sets](data-sets.md)). How it was measured is at the [end](#how-it-was-measured).",
+    "Some conditions of each data set are the reference; the others are mapped as a query without labels, " +
+      "and compared with the published labels ([data sets](data-sets.md), [how it was " +
+      "measured](#how-it-was-measured)).",
     "",
     ...standing(rows),
     ...sets.flatMap((set) => ["", ...dataSet(rows, set)]),
