@@ -20,17 +20,19 @@ const sections: Readonly<Record<string, () => Promise<Section>>> = {
   speed: markersSpeed,
 };
 
-const kept = join(root, "bench/results/answers.json");
-const results: Record<string, Section> = existsSync(kept) ? JSON.parse(readFileSync(kept, "utf8")) : {};
-const wanted = process.argv.slice(2);
-for (const name of wanted)
+const resultsFile = join(root, "bench/results/answers.json");
+const results: Record<string, Section> = existsSync(resultsFile)
+  ? JSON.parse(readFileSync(resultsFile, "utf8"))
+  : {};
+const requested = process.argv.slice(2);
+for (const name of requested)
   if (!(name in sections))
     throw new Error(`no section ${name}; there are ${Object.keys(sections).join(", ")}`);
 for (const [name, run] of Object.entries(sections)) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  if (requested.length > 0 && !requested.includes(name)) continue;
   console.log(`${name} ...`);
   results[name] = await run();
-  writeFileSync(kept, `${JSON.stringify(results, null, 1)}\n`);
+  writeFileSync(resultsFile, `${JSON.stringify(results, null, 1)}\n`);
 }
 
 mkdirSync(join(root, "docs"), { recursive: true });

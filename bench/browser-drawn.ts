@@ -84,10 +84,10 @@ const framesOf = (page: Page): Promise<number> =>
     Number(document.querySelector<HTMLElement>(".cells > .plot-place canvas")?.dataset["frames"] ?? 0),
   );
 /** Seconds from an action until the cells are redrawn. */
-const untilDrawn = async (page: Page, deed: () => Promise<unknown>): Promise<number> => {
+const untilDrawn = async (page: Page, action: () => Promise<unknown>): Promise<number> => {
   const before = await framesOf(page);
   return seconds(async () => {
-    await deed();
+    await action();
     await page.waitForFunction(
       (frames) =>
         Number(document.querySelector<HTMLElement>(".cells > .plot-place canvas")!.dataset["frames"]) >
@@ -98,10 +98,10 @@ const untilDrawn = async (page: Page, deed: () => Promise<unknown>): Promise<num
   });
 };
 
-async function chooseFiles(page: Page, role: string, what: RegExp, paths: string): Promise<void> {
+async function chooseFiles(page: Page, role: string, button: RegExp, paths: string): Promise<void> {
   const [chooser] = await Promise.all([
     page.waitForEvent("filechooser"),
-    page.locator(`[data-role=${role}]`).getByRole("button", { name: what }).click(),
+    page.locator(`[data-role=${role}]`).getByRole("button", { name: button }).click(),
   ]);
   await chooser.setFiles(paths);
 }
@@ -115,7 +115,7 @@ async function drag(
   page: Page,
   place: Locator,
   at: (share: number) => readonly [number, number],
-  lasts: number,
+  durationSeconds: number,
   frames: (page: Page) => Promise<number>,
 ): Promise<number> {
   const box = (await place.boundingBox())!;
@@ -126,7 +126,7 @@ async function drag(
   await move(0);
   await page.mouse.down();
   const [start, before] = [performance.now(), await frames(page)];
-  for (let share = 0; share < 1; share = (performance.now() - start) / 1000 / lasts)
+  for (let share = 0; share < 1; share = (performance.now() - start) / 1000 / durationSeconds)
     await move(Math.min(1, share));
   return ((await frames(page)) - before) / ((performance.now() - start) / 1000);
 }

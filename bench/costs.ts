@@ -115,7 +115,7 @@ const columns = [
   "work",
 ] as const;
 
-function written(rows: readonly Row[]): string {
+function csvOf(rows: readonly Row[]): string {
   const value = (row: Row, column: (typeof columns)[number]): string => {
     const cell = row[column];
     if (typeof cell === "object") return `"${JSON.stringify(cell).replaceAll('"', '""')}"`;
@@ -125,7 +125,7 @@ function written(rows: readonly Row[]): string {
   return `${[columns.join(","), ...lines].join("\n")}\n`;
 }
 
-function read(text: string): Row[] {
+function parseRows(text: string): Row[] {
   return text
     .trim()
     .split("\n")
@@ -347,11 +347,11 @@ if (!process.env["FIT"] || !existsSync(results)) {
   const measured: Row[] = [];
   for (const size of sizes) {
     measured.push(...(await measureSize(size)));
-    writeFileSync(results, written(measured));
+    writeFileSync(results, csvOf(measured));
   }
 }
 rmSync(folder, { recursive: true, force: true });
-const rows = read(readFileSync(results, "utf8"));
+const rows = parseRows(readFileSync(results, "utf8"));
 const large = scaleRuns().filter(isFitted);
 const fitted = fit([
   ...rows.map((row) => ({ amounts: workOf(row.work, row), seconds: row.seconds })),

@@ -393,21 +393,21 @@ interface StudyJob {
   readonly seed: number;
 }
 
-/** All runs of the study, those of the finalists first. @param asked - names of sets and of variants */
-function* jobs(asked: readonly string[], isLarge: boolean): Generator<StudyJob> {
+/** All runs of the study, those of the finalists first. @param requested - names of sets and of variants */
+function* jobs(requested: readonly string[], isLarge: boolean): Generator<StudyJob> {
   const isFinalist = ({ name }: Variant): boolean => finalists.includes(name);
   const others = variants.filter((variant) => !isFinalist(variant));
   const runs = [
     ...seeds.flatMap((seed) => variants.filter(isFinalist).map((variant) => ({ variant, seed }))),
     ...others.map((variant) => ({ variant, seed: seeds[0]! })),
   ];
-  const askedVariants = asked.filter((name) => variants.some((variant) => variant.name === name));
-  const askedSets = asked.filter((name) => !askedVariants.includes(name));
+  const requestedVariants = requested.filter((name) => variants.some((variant) => variant.name === name));
+  const requestedSets = requested.filter((name) => !requestedVariants.includes(name));
   for (const { variant, seed } of runs) {
-    if (askedVariants.length > 0 && !askedVariants.includes(variant.name)) continue;
+    if (requestedVariants.length > 0 && !requestedVariants.includes(variant.name)) continue;
     for (const set of sets) {
       const large = set.name === "simulated-large";
-      if (askedSets.length > 0 ? !askedSets.includes(set.name) : large && !isLarge) continue;
+      if (requestedSets.length > 0 ? !requestedSets.includes(set.name) : large && !isLarge) continue;
       if (large && (!ofLarge.includes(variant.name) || seed > 0)) continue;
       for (const group of set.groups) yield { set, group, variant, seed };
     }

@@ -86,14 +86,14 @@ async function timed<T>(compute: () => Promise<T>): Promise<{ value: T; seconds:
 }
 
 const { cells, before } = simulate();
-const share = (): { varianceBetween: number } => ({
+const beforeIntegration = (): { varianceBetween: number } => ({
   varianceBetween: varianceBetween(before, P, cells.conditions, conditions),
 });
 const rows: (string | number)[][] = [
   ["what", "cells", "threads", "ours_seconds", "scib_metrics_seconds", "ratio"],
 ];
 const all = await timed(() =>
-  scoreIntegration(cells, { before: share(), threads, exactCells: Math.max(N, 100) }),
+  scoreIntegration(cells, { before: beforeIntegration(), threads, exactCells: Math.max(N, 100) }),
 );
 console.log(`ours, all metrics: ${all.seconds.toFixed(1)} s`);
 
@@ -148,7 +148,12 @@ try {
   };
   for (const { name, metrics, reference: referenceParts } of parts) {
     const timedScores = await timed(() =>
-      scoreIntegration(cells, { metrics, before: share(), threads, exactCells: Math.max(N, 100) }),
+      scoreIntegration(cells, {
+        metrics,
+        before: beforeIntegration(),
+        threads,
+        exactCells: Math.max(N, 100),
+      }),
     );
     report(
       name,
@@ -172,7 +177,9 @@ try {
 }
 
 const exactCells = Math.floor(0.4 * N);
-const sampled = await timed(() => scoreIntegration(cells, { before: share(), threads, exactCells }));
+const sampled = await timed(() =>
+  scoreIntegration(cells, { before: beforeIntegration(), threads, exactCells }),
+);
 console.log(`\nsampled, as if ${exactCells} cells were the limit: ${sampled.seconds.toFixed(1)} s`);
 const samples: (string | number)[][] = [["metric", "cells", "limit", "exact", "sampled", "standard_error"]];
 for (const name of metricNames) {

@@ -55,17 +55,17 @@ def several():
 
 def votes(column):
     """The label that most of a cell's 15 nearest in the query have."""
-    given = query.obs[column].astype(str).values
-    search = NearestNeighbors(n_neighbors=min(15, len(given))).fit(latent[1])
+    labels_of_cells = query.obs[column].astype(str).values
+    search = NearestNeighbors(n_neighbors=min(15, len(labels_of_cells))).fit(latent[1])
     neighbors = search.kneighbors(return_distance=False)
-    names, codes = np.unique(given, return_inverse=True)
-    counts = np.zeros((len(given), len(names)))
+    names, codes = np.unique(labels_of_cells, return_inverse=True)
+    counts = np.zeros((len(labels_of_cells), len(names)))
     for column_of_neighbours in neighbors.T:
-        counts[np.arange(len(given)), codes[column_of_neighbours]] += 1
+        counts[np.arange(len(labels_of_cells)), codes[column_of_neighbours]] += 1
     return names[np.argmax(counts, 1)]
 
 
-ways = {
+rules = {
     "covariances": covariances,
     "several": several,
     "knn": lambda: KNeighborsClassifier(15).fit(latent[0], labels).predict(latent[1]),
@@ -76,4 +76,4 @@ ways = {
     ),
     "svm": lambda: LinearSVC(random_state=0).fit(normalised(reference), labels).predict(normalised(query)),
 }
-print(json.dumps({method: [str(label) for label in ways[method]()] for method in o.methods}))
+print(json.dumps({method: [str(label) for label in rules[method]()] for method in o.methods}))

@@ -40,7 +40,7 @@ const trainings: Readonly<Record<string, Partial<TrainOptions>>> = {
   "published preset": { preset: "published" },
 };
 /** Methods of bench/labels.py, and their names in the table. */
-const ways: Readonly<Record<string, string>> = {
+const ruleNames: Readonly<Record<string, string>> = {
   knn: "latent: 15 neighbours",
   covariances: "latent: covariance per type",
   several: "latent: five prototypes per type",
@@ -71,7 +71,7 @@ async function labelled(configuration: Configuration, training: string, seed: nu
     const mapping = await model.map(query, { seed, output: queryPath, force: true });
     const names = mapping.model.stored.json.cell_types;
     const [level] = mapping.predictions as [LevelPrediction];
-    const asked = Object.entries(ways).filter(([way]) => training === "default" || way === "knn");
+    const rules = Object.entries(ruleNames).filter(([rule]) => training === "default" || rule === "knn");
     const answer = execFileSync(
       python,
       [
@@ -82,7 +82,7 @@ async function labelled(configuration: Configuration, training: string, seed: nu
         queryPath,
         "--label",
         label,
-        ...asked.map(([way]) => way),
+        ...rules.map(([rule]) => rule),
       ],
       { encoding: "utf8", maxBuffer: 1 << 28 },
     );
@@ -90,7 +90,7 @@ async function labelled(configuration: Configuration, training: string, seed: nu
     const predicted: Record<string, readonly string[]> = {
       "head (default)": Array.from(level.predicted, (type) => names[type]!),
       "nearest prototype": Array.from(level.nearest, (type) => names[type]!),
-      ...Object.fromEntries(asked.map(([way, called]) => [called, byPython[way]!])),
+      ...Object.fromEntries(rules.map(([rule, name]) => [name, byPython[rule]!])),
     };
     const cells = Array.from(truth.keys()).filter((cell) => known.has(truth[cell]!));
     const chosen = (values: readonly string[]): string[] => cells.map((cell) => values[cell]!);
@@ -115,19 +115,19 @@ function figuresOf(
   cells: Int32Array,
   large: ReadonlySet<string>,
 ): Figures {
-  const counts = new Map<string, { right: number; given: number; called: number }>();
-  const of = (type: string): { right: number; given: number; called: number } =>
-    counts.get(type) ?? counts.set(type, { right: 0, given: 0, called: 0 }).get(type)!;
+  const counts = new Map<string, { right: number; actual: number; predicted: number }>();
+  const of = (type: string): { right: number; actual: number; predicted: number } =>
+    counts.get(type) ?? counts.set(type, { right: 0, actual: 0, predicted: 0 }).get(type)!;
   for (const cell of cells) {
-    of(truth[cell]!).given++;
-    of(predicted[cell]!).called++;
+    of(truth[cell]!).actual++;
+    of(predicted[cell]!).predicted++;
     if (truth[cell] === predicted[cell]) of(truth[cell]!).right++;
   }
-  const f1 = (isTaken: (type: string) => boolean): number =>
+  const f1 = (isIncluded: (type: string) => boolean): number =>
     mean(
       [...counts]
-        .filter(([type]) => isTaken(type))
-        .map(([, { right, given, called }]) => (2 * right) / (given + called)),
+        .filter(([type]) => isIncluded(type))
+        .map(([, count]) => (2 * count.right) / (count.actual + count.predicted)),
     );
   return {
     accuracy: [...counts.values()].reduce((sum, { right }) => sum + right, 0) / cells.length,
@@ -170,11 +170,11 @@ for (const needed of [sharedData, python])
     console.log(`bench:labels needs ${needed}, which is not there; nothing measured.`);
     process.exit(0);
   }
-const asked = process.argv.slice(2);
+const requestedSets = process.argv.slice(2);
 const rows = [`set,training,method,seed,${figures.join(",")}`];
 const lines: string[] = [];
 for (const configuration of configurations.filter(
-  ({ name }) => sets.includes(name) && (asked.length === 0 || asked.includes(name)),
+  ({ name }) => sets.includes(name) && (requestedSets.length === 0 || requestedSets.includes(name)),
 ))
   for (const training of Object.keys(trainings)) {
     const runs: Labelled[] = [];

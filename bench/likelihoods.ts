@@ -44,11 +44,11 @@ for (const build of wasmBuilds())
     const sizes = { genes, hidden, rows };
     const share = await shareOfProducts(sizes, build);
     for (const threads of [1, 2]) {
-      const made = await Promise.all(
+      const networks = await Promise.all(
         likelihoods.map((reconLoss) => setUp(sizes, { threads, build }, { reconLoss })),
       );
       for (const program of ["training step", "validation"] as const) {
-        const programs = made.map(({ network }) =>
+        const programs = networks.map(({ network }) =>
           program === "validation" ? network.validation(2) : network.training(trainingOptions),
         );
         const speeds = likelihoods.map((): number[] => []);
@@ -81,7 +81,7 @@ for (const build of wasmBuilds())
         table.push(`| ${row.join(" | ")} |`);
         console.log(table.at(-1));
       }
-      for (const { engine } of made) await engine.close();
+      for (const { engine } of networks) await engine.close();
     }
   }
 writeFileSync(new URL("results/likelihoods.csv", import.meta.url), `${csv.join("\n")}\n`);
@@ -99,7 +99,7 @@ writeSection(
       "hidden x minibatch: the last column is what it could reach if all its other arithmetic",
     "(two exponentials, most of a logarithm and a division more per gene) took no time, measured kernel " +
       "by kernel. The products run near what the processor can do with vectors of four floats, so they " +
-      "cannot be made",
+      "cannot be networks",
     "to cost less, and a zinb at 0.7 of nb's speed is out of reach. Poisson and mse do less work than nb.",
   ],
 );

@@ -75,7 +75,7 @@ writeFileSync(
 );
 writeSection(join(root, "docs/benchmarks/speed.md"), "Prototype loss and width", [
   `Training steps of ${rows} cells, ${genes} genes, ${cellTypes} cell types, one thread, processor time, ` +
-    `${programs[0]!.engine.build} build, in turns (\`npm run bench:loss\`, \`bench/results/loss.csv\`). ` +
+    `${programs[0]!.engine.build} build, alternating (\`npm run bench:loss\`, \`bench/results/loss.csv\`). ` +
     `Ratios: medians over ${rounds} rounds.`,
   "",
   "| hidden units | loss | cells/s | of the distance's | of the published width's |",

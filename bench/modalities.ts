@@ -187,9 +187,9 @@ for (const needed of [join(shared, "data"), python])
     process.exit(0);
   }
 mkdirSync(cache, { recursive: true });
-const asked = process.argv.slice(2);
+const requested = process.argv.slice(2);
 const chosen = configurations.filter(
-  ({ name }) => asked.length === 0 || asked.some((start) => name.startsWith(start)),
+  ({ name }) => requested.length === 0 || requested.some((start) => name.startsWith(start)),
 );
 const runs = chosen.flatMap((configuration) => configuration.seeds.map((seed) => ({ configuration, seed })));
 for (const { configuration, seed } of runs) await compute(configuration, seed);
@@ -228,23 +228,23 @@ for (const { name, seeds, predictions, ...configuration } of chosen) {
   const all = seeds.map((seed): Scores =>
     JSON.parse(readFileSync(pathOf({ name, seeds, predictions, ...configuration }, seed, ".json"), "utf8")),
   );
-  Object.entries(predictions).forEach(([column, called], row) => {
+  Object.entries(predictions).forEach(([column, labelsName], row) => {
     const figures = all.map(({ integration, labels }) => [
       ...labelFigures.map((figure) => labels[column]![figure]!),
       ...(row === 0 ? integrationFigures.map((figure) => integration[figure]!) : []),
     ]);
     figures.forEach((values, i) =>
       lines.push(
-        [`"${name}"`, `"${called}"`, seeds[i], ...values, ...(row === 0 ? [] : ["", "", ""])].join(","),
+        [`"${name}"`, `"${labelsName}"`, seeds[i], ...values, ...(row === 0 ? [] : ["", "", ""])].join(","),
       ),
     );
     const means = figures[0]!.map((_, i) => mean(figures.map((values) => values[i]!)));
-    const cells = [name.replace(/^\w+, /, ""), called, seeds.length, ...means];
+    const cells = [name.replace(/^\w+, /, ""), labelsName, seeds.length, ...means];
     table.push(`| ${[...cells, ...(row === 0 ? [] : ["", "", ""])].join(" | ")} |`);
   });
 }
 console.log(table.join("\n"));
-if (asked.length === 0) {
+if (requested.length === 0) {
   writeFileSync(results, `${lines.join("\n")}\n`);
   const rows = (kind: string): string[] => {
     const names = chosen

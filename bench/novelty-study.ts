@@ -1,6 +1,6 @@
 // npm run study:novelty [-- SET ...]: contribution of each component of the novelty score, on references
 // only: some donors in turn are a query against the others, with each of its types left out in turn. The
-// queries of bench:unknown are not used. Needs ../shared/data. Single runs are kept in .cache/novelty-study
+// queries of bench:unknown are not used. Needs ../shared/data. Single runs are kept in .cache/novelty-runs
 // (delete it to start again); the table goes to bench/results/novelty-study.csv.
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { cached, configurations, mean, sharedData, type Configuration } from "./
 import { leftOutTypes, runUnknown, type Run, type Variants } from "./unknown-runs.ts";
 
 const root = new URL("..", import.meta.url).pathname;
-const cache = join(root, ".cache/novelty-study");
+const cache = join(root, ".cache/novelty-runs");
 
 /** Donors used as queries, each a list of conditions. */
 const queries: Readonly<Record<string, readonly (readonly string[])[]>> = {
@@ -94,15 +94,15 @@ function tabulate(results: readonly Result[]): void {
   const columns = ["set", "query", "left_out", "variant"];
   const figures = (run: Run): (number | null)[] => [
     run.novelty.company.auroc,
-    run.novelty.company.found,
+    run.novelty.company.detected,
     run.novelty.company.flagged,
     run.novelty.company.worst,
     run.novelty.alone.auroc,
-    run.novelty.alone.found,
+    run.novelty.alone.detected,
     run.novelty.alone.flagged,
     run.novelty.alone.worst,
     run.changed,
-    run.own,
+    run.referenceFlagged,
     run.labels.accuracy,
     run.labels.errors,
     run.labels.calibration,
@@ -139,10 +139,10 @@ if (!existsSync(sharedData)) {
   console.log(`study:novelty needs ${sharedData}, which is not there; nothing measured.`);
   process.exit(0);
 }
-const asked = process.argv.slice(2);
+const requestedSets = process.argv.slice(2);
 const results: Result[] = [];
 for (const [set, donors] of Object.entries(queries)) {
-  if (asked.length > 0 && !asked.includes(set)) continue;
+  if (requestedSets.length > 0 && !requestedSets.includes(set)) continue;
   const whole = configurations.find(({ name }) => name === set)!;
   for (const query of donors) {
     const name = `${set}-${query[0]}`;

@@ -109,9 +109,9 @@ const { values: flags } = parseArgs({
   },
 });
 const chosen = <T extends { readonly name: string }>(all: readonly T[], names: string[] | undefined): T[] => {
-  const strange = names?.find((name) => !all.some((one) => one.name === name));
-  if (strange !== undefined)
-    throw new Error(`${strange} is none of ${all.map(({ name }) => name).join(", ")}`);
+  const unknownName = names?.find((name) => !all.some((one) => one.name === name));
+  if (unknownName !== undefined)
+    throw new Error(`${unknownName} is none of ${all.map(({ name }) => name).join(", ")}`);
   return all.filter(({ name }) => !names || names.includes(name));
 };
 const seeds = list(flags.seeds)?.map(Number) ?? allSeeds;

@@ -48,7 +48,7 @@ const sets: readonly RoundsSet[] = [
 ];
 
 /** How a reference is trained; one shard: `train`. */
-interface Way {
+interface Training {
   readonly set: string;
   readonly shards: number;
   readonly by: "conditions" | "cells";
@@ -58,7 +58,7 @@ interface Way {
   readonly federated: boolean;
   readonly seed: number;
 }
-const wayColumns = ["set", "shards", "by", "outer", "rounds", "passes", "federated", "seed"] as const;
+const trainingColumns = ["set", "shards", "by", "outer", "rounds", "passes", "federated", "seed"] as const;
 const scoreColumns = [
   "steps",
   "epochs_run",
@@ -70,7 +70,7 @@ const scoreColumns = [
   "megabytes_per_round",
 ] as const;
 type Scores = Readonly<Record<(typeof scoreColumns)[number], number>>;
-type Row = Way & Scores;
+type Row = Training & Scores;
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -82,20 +82,20 @@ const { values: flags, positionals } = parseArgs({
   ) as Record<string, { type: "string" }>,
 });
 const listed = (name: string, fallback: string): string[] => (flags[name] ?? fallback).split(",");
-const outerSteps: Readonly<Record<Way["outer"], OuterStep>> = {
+const outerSteps: Readonly<Record<Training["outer"], OuterStep>> = {
   mean: { kind: "mean" },
   nesterov: { kind: "nesterov", lr: 0.7, momentum: 0.9 },
 };
 
-function ways(set: RoundsSet): Way[] {
-  const all: Way[] = [];
+function trainings(set: RoundsSet): Training[] {
+  const all: Training[] = [];
   for (const seed of listed("seeds", "0,1,2").map(Number)) {
     const common = { set: set.name, federated: false, seed };
-    const alone = { shards: 1, by: "conditions", outer: "mean", rounds: 1, passes: 1 } as const;
-    all.push({ ...common, ...alone });
+    const oneMachine = { shards: 1, by: "conditions", outer: "mean", rounds: 1, passes: 1 } as const;
+    all.push({ ...common, ...oneMachine });
     for (const shards of listed("shards", "4,8,16").map(Number))
-      for (const by of listed("by", "conditions,cells") as Way["by"][])
-        for (const outer of listed("outer", "mean,nesterov") as Way["outer"][])
+      for (const by of listed("by", "conditions,cells") as Training["by"][])
+        for (const outer of listed("outer", "mean,nesterov") as Training["outer"][])
           for (const rounds of listed("rounds", "4,24,96").map(Number))
             for (const passes of listed("passes", "1,1.5,2").map(Number))
               for (const federated of listed("federated", "no"))
@@ -137,7 +137,11 @@ async function open(set: RoundsSet): Promise<OpenSet> {
 
 const model = { embeddingDims: 5, landmarks: false } as const;
 
-async function trainAlone(set: RoundsSet, { reference }: OpenSet, { seed }: Way): Promise<StoredModel> {
+async function trainOnOneMachine(
+  set: RoundsSet,
+  { reference }: OpenSet,
+  { seed }: Training,
+): Promise<StoredModel> {
   const { stored } = await ScPoli.train(reference, {
     ...model,
     conditionKeys: [set.condition],
@@ -151,8 +155,8 @@ async function trainAlone(set: RoundsSet, { reference }: OpenSet, { seed }: Way)
 }
 
 /** @returns the model, steps per round, and bytes that a round exchanges */
-async function trainInRounds(set: RoundsSet, { reference }: OpenSet, way: Way) {
-  const { shards, by, federated, seed, rounds, passes, outer } = way;
+async function trainInRounds(set: RoundsSet, { reference }: OpenSet, training: Training) {
+  const { shards, by, federated, seed, rounds, passes, outer } = training;
   const folder = join(cache, `run-${process.pid}`);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
@@ -192,16 +196,16 @@ async function score(set: RoundsSet, opened: OpenSet, stored: StoredModel, seed:
   const trained = await ScPoli.load(folder);
   const { reference, query, truth } = opened;
   const mapping = await trained.map(query, { threads: 2, seed });
-  const inside = await trained.embed(reference, { threads: 2 });
+  const embedded = await trained.embed(reference, { threads: 2 });
   rmSync(folder, { recursive: true });
   const names = stored.json.cell_types;
   const known = Array.from(truth.keys()).filter((cell) => names.includes(truth[cell]!));
   const ofKnown = (codes: Int32Array): string[] => known.map((cell) => names[codes[cell]!]!);
   const right = known.map((cell) => truth[cell]!);
   const prediction = mapping.predictions[0]!;
-  const latent = new Float32Array(inside.latent.length + mapping.latent.length);
-  latent.set(inside.latent);
-  latent.set(mapping.latent, inside.latent.length);
+  const latent = new Float32Array(embedded.latent.length + mapping.latent.length);
+  latent.set(embedded.latent);
+  latent.set(mapping.latent, embedded.latent.length);
   const both = async (key: string): Promise<string[]> => [
     ...(await labels(reference, key)),
     ...(await labels(query, key)),
@@ -220,14 +224,14 @@ async function score(set: RoundsSet, opened: OpenSet, stored: StoredModel, seed:
   };
 }
 
-async function measure(set: RoundsSet, opened: OpenSet, way: Way): Promise<Row> {
+async function measure(set: RoundsSet, opened: OpenSet, training: Training): Promise<Row> {
   const { stored, steps, megabytes } =
-    way.shards === 1
-      ? { stored: await trainAlone(set, opened, way), steps: 0, megabytes: 0 }
-      : await trainInRounds(set, opened, way);
-  const { prototype, head, integration } = await score(set, opened, stored, way.seed);
+    training.shards === 1
+      ? { stored: await trainOnOneMachine(set, opened, training), steps: 0, megabytes: 0 }
+      : await trainInRounds(set, opened, training);
+  const { prototype, head, integration } = await score(set, opened, stored, training.seed);
   return {
-    ...way,
+    ...training,
     steps,
     epochs_run: (stored.json.provenance["epochs_run"] as number | undefined) ?? NaN,
     prototype_accuracy: prototype[0],
@@ -239,14 +243,14 @@ async function measure(set: RoundsSet, opened: OpenSet, way: Way): Promise<Row> 
   };
 }
 
-const keyOf = (way: Way): string => wayColumns.map((column) => way[column]).join(",");
+const keyOf = (training: Training): string => trainingColumns.map((column) => training[column]).join(",");
 
 function readRows(): Row[] {
   if (!existsSync(csv)) return [];
   const [, ...lines] = readFileSync(csv, "utf8").trim().split("\n");
   return lines.map((line) => {
     const values = line.split(",");
-    const entries = [...wayColumns, ...scoreColumns].map((column, i) => {
+    const entries = [...trainingColumns, ...scoreColumns].map((column, i) => {
       const text = values[i]!;
       if (column === "set" || column === "by" || column === "outer") return [column, text];
       return [column, column === "federated" ? text === "true" : Number(text)];
@@ -264,14 +268,14 @@ function writePage(rows: readonly Row[]): void {
   const line = (runs: readonly Row[]): string => {
     const [{ set, shards, by, outer, rounds, passes, federated, steps, megabytes_per_round }] = runs as [Row];
     const mean3 = (column: keyof Scores): string => mean(runs.map((row) => row[column])).toFixed(3);
-    const way =
+    const training =
       shards === 1
         ? "one machine | | | |"
         : `${shards} shards of ${by}${federated ? ", federated" : ""} | ${outer} | ${rounds} x ${steps} | ` +
           `${passes} |`;
     const size = shards === 1 ? "" : megabytes_per_round.toFixed(1);
     return (
-      `| ${set} | ${way} ${Number(mean3("epochs_run"))} | ${runs.length} | ` +
+      `| ${set} | ${training} ${Number(mean3("epochs_run"))} | ${runs.length} | ` +
       `${mean3("prototype_accuracy")} | ${mean3("prototype_macro_f1")} | ` +
       `${mean3("head_accuracy")} | ${mean3("head_macro_f1")} | ` +
       `${mean3("integration")} | ${size} |`
@@ -301,21 +305,24 @@ function writePage(rows: readonly Row[]): void {
   );
 }
 
-const asked = sets.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+const requestedSets = sets.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
 const known = new Set(readRows().map(keyOf));
-if (known.size === 0) writeFileSync(csv, `${[...wayColumns, ...scoreColumns].join(",")}\n`);
-for (const set of asked) {
+if (known.size === 0) writeFileSync(csv, `${[...trainingColumns, ...scoreColumns].join(",")}\n`);
+for (const set of requestedSets) {
   const opened = await open(set);
   const conditions = new Set(await labels(opened.reference, set.condition)).size;
-  for (const way of ways(set)) {
-    if (known.has(keyOf(way)) || (way.by === "conditions" && way.shards > conditions)) continue;
+  for (const training of trainings(set)) {
+    if (known.has(keyOf(training)) || (training.by === "conditions" && training.shards > conditions))
+      continue;
     const started = performance.now();
-    const row = await measure(set, opened, way);
+    const row = await measure(set, opened, training);
     const values = scoreColumns.map((column) => String(Number(row[column].toFixed(4))));
-    appendFileSync(csv, `${[keyOf(way), ...values].join(",")}\n`);
+    appendFileSync(csv, `${[keyOf(training), ...values].join(",")}\n`);
     writePage(readRows());
     const seconds = (performance.now() - started) / 1000;
-    console.log(`${keyOf(way)}: ${row.prototype_accuracy.toFixed(3)} prototype, ${seconds.toFixed(0)} s`);
+    console.log(
+      `${keyOf(training)}: ${row.prototype_accuracy.toFixed(3)} prototype, ${seconds.toFixed(0)} s`,
+    );
   }
   opened.close();
 }

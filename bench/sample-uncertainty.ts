@@ -218,8 +218,8 @@ function writeDocument(rows: readonly Row[]): void {
 }
 
 mkdirSync(cache, { recursive: true });
-const asked = process.argv.slice(2);
-for (const set of asked.includes("--write") ? [] : asked.length > 0 ? asked : sets) {
+const requestedSets = process.argv.slice(2);
+for (const set of requestedSets.includes("--write") ? [] : requestedSets.length > 0 ? requestedSets : sets) {
   const { file } = configurations.find(({ name }) => name === set)!;
   if (!existsSync(join(sharedData, `${file}.h5ad`))) {
     console.log(`${set} is left out: ../shared/data has no ${file}.h5ad`);

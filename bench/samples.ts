@@ -35,28 +35,29 @@ mkdirSync(join(out, "samples"), { recursive: true });
 const lines: string[] = [];
 const results: Record<string, unknown> = { epochs: epochs ?? "chosen by train" };
 
-const say = (...text: string[]): void => void lines.push(...text.flatMap((paragraph) => [paragraph, ""]));
+const addParagraphs = (...text: string[]): void =>
+  void lines.push(...text.flatMap((paragraph) => [paragraph, ""]));
 const table = (header: readonly string[], rows: readonly (readonly (string | number)[])[]): void =>
-  say([header, header.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n"));
+  addParagraphs([header, header.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n"));
 const draw = (name: string, plot: Plot | null): string => {
   if (plot) writeFileSync(join(out, "samples", `${name}.svg`), `${standaloneSvg(plot)}\n`);
   return plot ? `![${plot.title}](samples/${name}.svg)` : "";
 };
-const two = (value: number): string => (Number.isFinite(value) ? value.toFixed(2) : "-");
+const twoDigits = (value: number): string => (Number.isFinite(value) ? value.toFixed(2) : "-");
 const small = (p: number | null): string => (p === null ? "-" : p.toPrecision(2));
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
 function explainedTable({ explained, associations }: Numbers): void {
   const of = (name: string, component: number): string => {
     const row = associations.find(({ covariate, component: k }) => covariate === name && k === component);
-    return row ? `${two(row.adjusted_r2)}${row.p_adjusted < 0.05 ? " \\*" : ""}` : "-";
+    return row ? `${twoDigits(row.adjusted_r2)}${row.p_adjusted < 0.05 ? " \\*" : ""}` : "-";
   };
   table(
     ["covariate", "", "adjusted R2", "P (corrected)", "PC1", "PC2", "PC3"],
     explained.map((row) => [
       row.covariate,
       row.kind === "number" ? "number" : `${row.levels} levels`,
-      two(row.adjusted_r2),
+      twoDigits(row.adjusted_r2),
       small(row.p_adjusted),
       of(row.covariate, 1),
       of(row.covariate, 2),
@@ -73,8 +74,8 @@ function classificationTable({ classifications }: Numbers): void {
         covariate,
         row.features === "none" ? "(majority)" : row.features,
         row.features === "none" ? "" : row.classifier,
-        `${two(row.weighted_f1)} ± ${two(row.weighted_f1_sd)}`,
-        two(row.accuracy),
+        `${twoDigits(row.weighted_f1)} ± ${twoDigits(row.weighted_f1_sd)}`,
+        twoDigits(row.accuracy),
         small(row.p),
       ]),
     ),
@@ -105,7 +106,7 @@ async function kangSamples(): Promise<void> {
     covariates: kangCovariates,
   });
   const recorded = record("kang16, sample", analysis!);
-  say(
+  addParagraphs(
     "## Stimulation and donor: kang16, 16 samples",
     "4,470 PBMC of 8 donors, each with and without interferon beta; `sample` is the condition key, 2,000 " +
       "genes.",
@@ -118,18 +119,20 @@ async function kangSamples(): Promise<void> {
     ),
   );
   explainedTable(recorded);
-  say(
+  addParagraphs(
     "(Adjusted R2 of all components weighted by their variance, P by permutation; then the adjusted R2 of " +
       "single components by R's `lm`, \\* corrected P below 0.05.)",
     `\`scpoli samples\` says: ${recorded.reason}`,
   );
-  say(draw("kang16-associations", associationMap(analysis!)));
-  say(
+  addParagraphs(draw("kang16-associations", associationMap(analysis!)));
+  addParagraphs(
     "Stimulation predicted from a sample's embedding, stratified cross-validation (5 folds, 20 repeats), " +
       "and from pseudobulk (mean log-normalised expression, 10 components):",
   );
   classificationTable(recorded);
-  say("Genes whose mean expression correlates with the components (P < 0.01, |r| > 0.3), of 9,015:");
+  addParagraphs(
+    "Genes whose mean expression correlates with the components (P < 0.01, |r| > 0.3), of 9,015:",
+  );
   table(
     ["component", "positive", "negative", "after correction", "top genes"],
     recorded.geneCounts
@@ -152,13 +155,13 @@ async function geneOnSamplesAndCells(analysis: SampleAnalysis): Promise<void> {
   const best = analysis
     .genes!.correlations.filter((row) => row.gene === gene)
     .sort((x, y) => Math.abs(y.r) - Math.abs(x.r))[0]!;
-  say(
+  addParagraphs(
     `## A gene on samples and on cells (Fig. 6h, i): ${gene}`,
     `The samples by their mean expression of ${gene}, which responds to interferon (its correlation is ` +
-      `greatest with PC${best.component}: r ${two(best.r)}, corrected P ${small(best.p_adjusted)}); ` +
+      `greatest with PC${best.component}: r ${twoDigits(best.r)}, corrected P ${small(best.p_adjusted)}); ` +
       "beside them the integrated cells.",
   );
-  say(
+  addParagraphs(
     draw(`kang16-${gene}`, genePlane(analysis, gene)),
     draw(
       `kang16-${gene}-cells`,
@@ -178,28 +181,41 @@ async function kangTwoKeys(): Promise<void> {
     ...kangTypes,
     conditionKeys: ["donor", "condition"],
   });
-  const nested = await trained("kang-sample-condition", file("kang16"), {
+  const bothKeys = await trained("kang-sample-condition", file("kang16"), {
     ...kangTypes,
     conditionKeys: ["sample", "condition"],
   });
   const [donors, conditions] = await analysed(both, null);
-  const [alone] = await analysed(kang, file("kang16"), { covariates: kangCovariates });
-  const [beside] = await analysed(nested, file("kang16"), { keys: ["sample"], covariates: kangCovariates });
-  const between = conditions!.distances.distances.values[1]!;
+  const [withoutCondition] = await analysed(kang, file("kang16"), { covariates: kangCovariates });
+  const [withCondition] = await analysed(bothKeys, file("kang16"), {
+    keys: ["sample"],
+    covariates: kangCovariates,
+  });
+  const betweenConditions = conditions!.distances.distances.values[1]!;
   const pairs = Array.from(donors!.distances.distances.values).filter((value) => value > 0);
-  const among = pairs.reduce((sum, value) => sum + value, 0) / pairs.length;
-  const [a, b] = [record("kang16, sample alone", alone!), record("kang16, sample beside condition", beside!)];
-  results["kang16, donor and condition"] = { between, among, donors: numbers(donors!) };
+  const betweenDonors = pairs.reduce((sum, value) => sum + value, 0) / pairs.length;
+  const [a, b] = [
+    record("kang16, sample alone", withoutCondition!),
+    record("kang16, sample beside condition", withCondition!),
+  ];
+  results["kang16, donor and condition"] = {
+    between: betweenConditions,
+    among: betweenDonors,
+    donors: numbers(donors!),
+  };
   const of = ({ explained }: Numbers, name: string): string => {
     const row = explained.find(({ covariate }) => covariate === name);
-    return row ? `${two(row.adjusted_r2)} (P ${small(row.p)})` : "-";
+    return row ? `${twoDigits(row.adjusted_r2)} (P ${small(row.p)})` : "-";
   };
   const first = ({ associations }: Numbers, name: string): string =>
-    two(Math.max(...associations.filter((row) => row.covariate === name).map((row) => row.adjusted_r2)));
-  say(
+    twoDigits(
+      Math.max(...associations.filter((row) => row.covariate === name).map((row) => row.adjusted_r2)),
+    );
+  addParagraphs(
     "## Two keys: where the variation went",
     "With the two keys `donor` and `condition`, each gets embeddings. " +
-      `The two conditions are ${two(between)} apart, two donors ${two(among)} on average (embeddings have ` +
+      `The two conditions are ${twoDigits(betweenConditions)} apart, two donors ` +
+      `${twoDigits(betweenDonors)} on average (embeddings have ` +
       "norm 1 at most, so 2 is the largest distance). Both samples of a donor share its embedding, and " +
       "stimulation has a direction of its own.",
     "Does the sample embedding lose what another key explains (the paper's Supp. Fig. 8)? `sample` as the " +
@@ -225,7 +241,7 @@ async function onek1k(): Promise<void> {
     covariates: ["sex", "age", "batch", "cells", "total_counts", "detected_genes", "ribosomal_fraction"],
   });
   const recorded = record("onek1k, donor", analysis!);
-  say(
+  addParagraphs(
     "## Sex and age: onek1k, 40 donors",
     "7,811 PBMC of four types, 1,000 genes. The pool (`batch`) has 29 levels for 40 donors, so it nearly " +
       "is the donor, and its association says little.",
@@ -238,7 +254,7 @@ async function onek1k(): Promise<void> {
   const significant = recorded.classifications[0]!.scores.filter(
     ({ features, p }) => features === "embedding" && p !== null && p < 0.05,
   ).length;
-  say(
+  addParagraphs(
     (clear.length === 0
       ? "Neither sex nor age explains the embedding beyond chance"
       : `Beyond chance: ${clear.join(" and ")}`) +
@@ -253,7 +269,7 @@ async function plaque(): Promise<void> {
   const model = await ScPoli.load(join(shared, "interop/plaque_reference"));
   const [analysis] = await analysed(model, null, { classify: ["dataset"] });
   const recorded = record("plaque, sample", analysis!);
-  say(
+  addParagraphs(
     "## 79 samples of a plaque atlas, in a model of scArches",
     "`scpoli samples` reads the model that scArches has saved, with its metadata. scArches keeps the " +
       "values of each sample's first cell, so only `dataset` is a property of the samples; the other " +
@@ -261,7 +277,7 @@ async function plaque(): Promise<void> {
   );
   explainedTable(recorded);
   classificationTable(recorded);
-  say(
+  addParagraphs(
     draw(
       "plaque-dataset",
       covariatePlane(
@@ -274,7 +290,7 @@ async function plaque(): Promise<void> {
 }
 
 async function proposed(): Promise<void> {
-  say(
+  addParagraphs(
     "## The condition to integrate on (Supp. Fig. 7)",
     "Samples first, then the covariate that the sample view proposes, then a dummy that is the same for " +
       "all cells. Integration is scored by scib-metrics, always with the samples as batches.",
@@ -295,13 +311,13 @@ async function proposed(): Promise<void> {
         name,
         key,
         String(model.stored.json.conditions[0]!.length),
-        two(scores["bio"]!),
-        two(scores["batch"]!),
-        two(scores["total"]!),
+        twoDigits(scores["bio"]!),
+        twoDigits(scores["batch"]!),
+        twoDigits(scores["total"]!),
       ]);
       if (key === sample) {
         const [analysis] = await analysed(model, path);
-        say(`${name}: ${analysis!.guidance.reason}`);
+        addParagraphs(`${name}: ${analysis!.guidance.reason}`);
       }
     }
   }
@@ -322,7 +338,7 @@ async function jointlyHeldOut(): Promise<void> {
       0,
     );
   results["held out"] = answers;
-  say(
+  addParagraphs(
     "## Samples integrated without their labels (Fig. 4)",
     "kang16 in four runs: each time all samples are integrated together, two donors (four samples) without " +
       "their cell types and condition, which are then predicted.",
@@ -338,7 +354,7 @@ async function jointlyHeldOut(): Promise<void> {
 }
 
 async function thresholds(): Promise<void> {
-  say(
+  addParagraphs(
     "## Accuracy of the most certain cells (Supp. Fig. 5c)",
     "Accuracy when only the most certain cells are kept. Cells of a type that the reference lacks always " +
       "count as wrong. kNN: the 15 nearest reference cells in the same latent space.",
@@ -350,19 +366,19 @@ async function thresholds(): Promise<void> {
     { name: "pbmc3-no-nk", source: "pbmc3", key: "donor", query: ["5p"], left: ["NK"] },
   ]) {
     const answers = await uncertaintyOrder({ name, source, key, label: "cell_type", query, leftOut: left });
-    const kept = ({ right }: Ranked, share: number): number => {
+    const accuracyOf = ({ right }: Ranked, share: number): number => {
       const n = Math.round(share * right.length);
       return right.slice(0, n).reduce((sum, is) => sum + is, 0) / n;
     };
     results[`threshold, ${name}`] = Object.fromEntries(
-      answers.map((answer) => [answer.method, shares.map((share) => kept(answer, share))]),
+      answers.map((answer) => [answer.method, shares.map((share) => accuracyOf(answer, share))]),
     );
     table(
       [`${name}: cells kept`, ...shares.map((share) => `${100 * share} %`)],
-      answers.map((answer) => [answer.method, ...shares.map((share) => percent(kept(answer, share)))]),
+      answers.map((answer) => [answer.method, ...shares.map((share) => percent(accuracyOf(answer, share)))]),
     );
     if (left.length === 0) continue;
-    say(
+    addParagraphs(
       draw(
         `threshold-${name}`,
         lineChart({
@@ -373,7 +389,7 @@ async function thresholds(): Promise<void> {
             name: answer.method,
             points: Array.from({ length: 19 }, (_, i): [number, number] => [
               0.1 + i * 0.05,
-              kept(answer, 0.1 + i * 0.05),
+              accuracyOf(answer, 0.1 + i * 0.05),
             ]),
           })),
         }),
@@ -385,7 +401,7 @@ async function thresholds(): Promise<void> {
 /** Mean, least and most. */
 function spread(values: readonly number[]): string {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  return `${two(mean)} (${two(Math.min(...values))} to ${two(Math.max(...values))})`;
+  return `${twoDigits(mean)} (${twoDigits(Math.min(...values))} to ${twoDigits(Math.max(...values))})`;
 }
 
 async function stability(): Promise<void> {
@@ -432,7 +448,7 @@ async function stability(): Promise<void> {
     rows.push([String(Math.round(share * 4470)), spread(whole), spread(best), spread(f1), spread(agreement)]);
   }
   results["stability"] = rows;
-  say(
+  addParagraphs(
     "## Seeds and numbers of cells (Supp. Fig. 2)",
     "kang16 with `sample`, three seeds each (and three parts of the cells): mean, minimum and maximum.",
   );
@@ -448,7 +464,7 @@ async function stability(): Promise<void> {
   );
 }
 
-say(
+addParagraphs(
   "# Samples",
   "`npm run docs:figures` writes a summary here.",
   "Made by `npm run bench:samples` (`bench/results/samples.json`). What the columns mean: " +

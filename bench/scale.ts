@@ -43,10 +43,10 @@ interface Row extends Part {
 const rows: Row[] = [];
 
 mkdirSync(cache, { recursive: true });
-const notes = join(cache, `measured-${codeDigest()}.json`);
-const known: Record<string, Measured> =
-  existsSync(notes) && !process.env["FRESH"]
-    ? (JSON.parse(readFileSync(notes, "utf8")) as Record<string, Measured>)
+const measurementsFile = join(cache, `measured-${codeDigest()}.json`);
+const measurements: Record<string, Measured> =
+  existsSync(measurementsFile) && !process.env["FRESH"]
+    ? (JSON.parse(readFileSync(measurementsFile, "utf8")) as Record<string, Measured>)
     : {};
 
 /** Digest of the code that a measurement runs. */
@@ -74,8 +74,8 @@ function measureScpoli(...args: readonly (string | number)[]): Measured {
 }
 /** Measures if there is no stored result, and stores it at once. */
 function measure(cells: number, what: string, run: () => Measured): void {
-  const measured = (known[`${cells} ${what}`] ??= run());
-  writeFileSync(notes, JSON.stringify(known));
+  const measured = (measurements[`${cells} ${what}`] ??= run());
+  writeFileSync(measurementsFile, JSON.stringify(measurements));
   for (const [part, times] of Object.entries(measured.parts)) {
     const row = {
       ...times,
@@ -131,7 +131,7 @@ const again = "train, in memory, again";
 const smallestFile = await fileOf(smallest, 100);
 
 const model = join(cache, "model");
-if (!existsSync(join(model, "model.json")) || Object.keys(known).length === 0)
+if (!existsSync(join(model, "model.json")) || Object.keys(measurements).length === 0)
   measureScpoli("model", await fileOf(10_000, 100), model);
 for (const cells of sizes) {
   const file = await fileOf(cells, 100);

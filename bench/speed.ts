@@ -67,44 +67,45 @@ const model = join(cache, "model");
 const newer = newerNode();
 const builds = [["plain", process.execPath] as const, ...(newer ? [["relaxed", newer] as const] : [])];
 const hasPython = existsSync(python);
-const rows: { what: string; values: number[]; unit: string; floor: string }[] = [];
-const note = (what: string, value: number, unit: string, floor = ""): void => {
+const rows: { what: string; values: number[]; unit: string; target: string }[] = [];
+const record = (what: string, value: number, unit: string, target = ""): void => {
   const row =
-    rows.find((other) => other.what === what) ?? (rows.push({ what, values: [], unit, floor }), rows.at(-1)!);
+    rows.find((other) => other.what === what) ??
+    (rows.push({ what, values: [], unit, target }), rows.at(-1)!);
   row.values.push(value);
 };
-const floors = { plain: ["5", "6"], relaxed: ["8", "9"] } as const;
+const targets = { plain: ["5", "6"], relaxed: ["8", "9"] } as const;
 const output = join(cache, "output.h5ad");
 /** Training at one width with each build, beside the Python package. */
-function noteTraining(width: number): void {
+function measureTraining(width: number): void {
   const peer = hasPython ? scArches(trainingFile, width) : null;
   const stages = ["pretraining", "fine-tuning"] as const;
   const speedOfPeer = peer && [peer["pretraining_cells_per_s"]!, peer["finetuning_cells_per_s"]!];
   stages.forEach((stage, i) => {
-    if (speedOfPeer) note(`scArches, ${width} units, ${stage}`, speedOfPeer[i]!, "cells/s");
+    if (speedOfPeer) record(`scArches, ${width} units, ${stage}`, speedOfPeer[i]!, "cells/s");
   });
-  if (peer) note(`scArches, ${width} units, peak memory`, peer["peak_rss_mb"]!, "MB");
+  if (peer) record(`scArches, ${width} units, peak memory`, peer["peak_rss_mb"]!, "MB");
   for (const [simd, node] of builds) {
     const run = runScpoli(node, "train", trainingFile, simd, String(epochs), String(width));
     const speeds = [run["pretraining_s"]!, run["finetuning_s"]!].map((time) => training.cells / time);
     stages.forEach((stage, i) => {
-      note(`ours ${simd}, ${width} units, ${stage}`, speeds[i]!, "cells/s");
+      record(`ours ${simd}, ${width} units, ${stage}`, speeds[i]!, "cells/s");
       if (speedOfPeer)
-        note(
+        record(
           `ratio ${simd}, ${width} units, ${stage}`,
           speeds[i]! / speedOfPeer[i]!,
           "times",
-          `>= ${width === 64 ? floors[simd][i]! : 5}`,
+          `>= ${width === 64 ? targets[simd][i]! : 5}`,
         );
     });
-    note(`ours ${simd}, ${width} units, head and calibration after the last epoch`, run["head_s"]!, "s");
+    record(`ours ${simd}, ${width} units, head and calibration after the last epoch`, run["head_s"]!, "s");
   }
 }
 
 for (let round = 0; round < rounds; round++) {
-  for (const width of widths) noteTraining(width);
+  for (const width of widths) measureTraining(width);
   for (const [simd, node] of builds) {
-    note(
+    record(
       `ours ${simd}, peak memory of training`,
       runScpoli(node, "model", trainingFile, model, simd)["peak_mb"]!,
       "MB",
@@ -117,31 +118,31 @@ for (let round = 0; round < rounds; round++) {
       const alone = runScpoli(node, "read", file)["read_s"]!;
       const embed = runScpoli(node, "embed", file, model, output, simd);
       rmSync(output);
-      note(
+      record(
         `ours ${simd}, embed and classify ${name}`,
         embedding.cells / embed["embed_s"]!,
         "cells/s",
         name === "gzip" ? "" : ">= 40000",
       );
-      note(
+      record(
         `ours ${simd}, embed ${name}, share of h5wasm's reading speed`,
         alone / embed["embed_s"]!,
         "",
         name === "gzip" ? ">= 0.7" : "",
       );
-      note(`ours ${simd}, peak memory of embedding ${name}`, embed["peak_mb"]!, "MB");
+      record(`ours ${simd}, peak memory of embedding ${name}`, embed["peak_mb"]!, "MB");
     }
   }
 }
 
 const number = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toFixed(2));
-const table = rows.map(({ what, values, unit, floor }) => [
+const table = rows.map(({ what, values, unit, target }) => [
   what,
   number(median(values)),
   number(Math.min(...values)),
   number(Math.max(...values)),
   unit,
-  floor,
+  target,
 ]);
 writeFileSync(
   join(root, "bench/results/speed.csv"),

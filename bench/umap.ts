@@ -21,17 +21,19 @@ function timed<T>(work: () => T): { result: T; seconds: number } {
 }
 
 /** Share of neighbours that are also neighbours in the UMAP, over 1,000 points. */
-function kept(layout: Float32Array): number {
+function sharedNeighbors(layout: Float32Array): number {
   const [high, low] = [nearestNeighbors(points, D, k).indices, nearestNeighbors(layout, 2, k).indices];
-  const looked = Array.from({ length: Math.min(N, 1000) }, (_, i) => Math.floor((i * N) / Math.min(N, 1000)));
+  const sampled = Array.from({ length: Math.min(N, 1000) }, (_, i) =>
+    Math.floor((i * N) / Math.min(N, 1000)),
+  );
   return (
-    looked.reduce(
+    sampled.reduce(
       (sum, i) =>
         sum +
         low.subarray(i * k, (i + 1) * k).filter((j) => high.subarray(i * k, (i + 1) * k).includes(j)).length /
           k,
       0,
-    ) / looked.length
+    ) / sampled.length
   );
 }
 
@@ -56,5 +58,5 @@ for (const [name, { result, seconds }] of [
   ["scpoli", ours],
   ["umap-js", umapJs],
 ] as const)
-  console.log(`${name},${N},${seconds.toFixed(2)},${kept(result).toFixed(4)}`);
+  console.log(`${name},${N},${seconds.toFixed(2)},${sharedNeighbors(result).toFixed(4)}`);
 console.log(`ratio,,${(umapJs.seconds / ours.seconds).toFixed(2)},`);

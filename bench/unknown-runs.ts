@@ -13,7 +13,7 @@ const situations = ["company", "halves", "alone"] as const;
 type Situation = (typeof situations)[number];
 
 /** Results for the cells of a query in one situation. */
-interface Said {
+interface QueryResults {
   /** 0..1 */
   readonly novelty: readonly number[];
   readonly unknown: readonly boolean[];
@@ -31,7 +31,8 @@ interface NoveltyFigures {
    * calibration
    */
   readonly auroc: number | null;
-  readonly found: number | null;
+  /** flagged share of the unknown type's cells; null if no type is left out */
+  readonly detected: number | null;
   /** flagged share of the cells of known types, and the largest share of a type */
   readonly flagged: number;
   readonly worst: number;
@@ -54,7 +55,7 @@ export interface Run {
   /** why no cell was flagged in the whole query; null if flagging was enabled */
   readonly notFlagged: string | null;
   /** flagged share of the reference cells; null if not requested */
-  readonly own: number | null;
+  readonly referenceFlagged: number | null;
 }
 
 /** Share of pairs in which the first kind has the larger value, ties counting half. */
@@ -95,7 +96,7 @@ function calibrationError(probability: readonly number[], isRight: readonly bool
 }
 
 function noveltyFigures(
-  { novelty, unknown }: Said,
+  { novelty, unknown }: QueryResults,
   truth: readonly string[],
   known: ReadonlySet<string>,
   leftOut: string | null,
@@ -114,17 +115,17 @@ function noveltyFigures(
             cells.map((cell) => truth[cell] === leftOut),
             cells.map((cell) => novelty[cell]!),
           ),
-    found: leftOut === null ? null : share(cells.filter((cell) => truth[cell] === leftOut)),
+    detected: leftOut === null ? null : share(cells.filter((cell) => truth[cell] === leftOut)),
     flagged: share(ofKnown),
     worst: Math.max(0, ...large.map(share)),
   };
 }
 
 /** Results of a mapping. */
-function saidOf(
+function resultsOf(
   { novelty, unknown, predicted, probability, uncertainty, notFlagged }: LevelPrediction,
   names: readonly string[],
-): Said {
+): QueryResults {
   return {
     novelty: novelty ? Array.from(novelty) : Array.from(predicted, () => NaN),
     unknown: Array.from(unknown, (flag) => flag === 1),
@@ -147,8 +148,8 @@ async function openPart(query: AnnData, rows: readonly number[], path: string): 
 }
 
 /** Maps parts of a query, which together are all of it. */
-async function saidOfParts(model: ScPoli, parts: readonly Part[], seed: number): Promise<Said> {
-  const answers = {
+async function resultsOfParts(model: ScPoli, parts: readonly Part[], seed: number): Promise<QueryResults> {
+  const results = {
     novelty: [] as number[],
     unknown: [] as boolean[],
     label: [] as string[],
@@ -158,17 +159,17 @@ async function saidOfParts(model: ScPoli, parts: readonly Part[], seed: number):
   };
   for (const { rows, data } of parts) {
     const mapping = await model.map(data, { seed, training: false, force: true });
-    const ofPart = saidOf(mapping.predictions[0]!, mapping.model.stored.json.cell_types);
+    const ofPart = resultsOf(mapping.predictions[0]!, mapping.model.stored.json.cell_types);
     rows.forEach((row, i) => {
-      answers.novelty[row] = ofPart.novelty[i]!;
-      answers.unknown[row] = ofPart.unknown[i]!;
-      answers.label[row] = ofPart.label[i]!;
-      answers.probability[row] = ofPart.probability[i]!;
-      answers.uncertainty[row] = ofPart.uncertainty[i]!;
+      results.novelty[row] = ofPart.novelty[i]!;
+      results.unknown[row] = ofPart.unknown[i]!;
+      results.label[row] = ofPart.label[i]!;
+      results.probability[row] = ofPart.probability[i]!;
+      results.uncertainty[row] = ofPart.uncertainty[i]!;
     });
-    answers.notFlagged ??= ofPart.notFlagged;
+    results.notFlagged ??= ofPart.notFlagged;
   }
-  return answers;
+  return results;
 }
 
 /** Modified versions of a trained model, by name. */
@@ -232,18 +233,18 @@ async function runModel(
   [whole, ...others]: readonly Part[],
   seed: number,
 ): Promise<Run> {
-  const answers: Record<Situation, Said> = {
-    company: await saidOfParts(model, [whole!], seed),
-    halves: await saidOfParts(model, others.slice(0, 2), seed),
-    alone: await saidOfParts(model, others.slice(2), seed),
+  const results: Record<Situation, QueryResults> = {
+    company: await resultsOfParts(model, [whole!], seed),
+    halves: await resultsOfParts(model, others.slice(0, 2), seed),
+    alone: await resultsOfParts(model, others.slice(2), seed),
   };
   const ofKnown = Array.from(truth.keys()).filter((row) => known.has(truth[row]!));
-  const isRight = ofKnown.map((row) => answers.company.label[row] === truth[row]);
+  const isRight = ofKnown.map((row) => results.company.label[row] === truth[row]);
   const figures = (situation: Situation): NoveltyFigures =>
-    noveltyFigures(answers[situation], truth, known, leftOut);
+    noveltyFigures(results[situation], truth, known, leftOut);
   const referenceFlags = leftOut === null ? (await model.embed(reference)).predictions[0]!.unknown : null;
   const changes = (row: number): boolean =>
-    new Set(situations.map((situation) => answers[situation].unknown[row])).size > 1;
+    new Set(situations.map((situation) => results[situation].unknown[row])).size > 1;
   return {
     novelty: { company: figures("company"), halves: figures("halves"), alone: figures("alone") },
     changed: mean(ofKnown.map((row) => Number(changes(row)))),
@@ -253,15 +254,15 @@ async function runModel(
         ? null
         : auroc(
             isRight.map((right) => !right),
-            ofKnown.map((row) => answers.company.uncertainty[row]!),
+            ofKnown.map((row) => results.company.uncertainty[row]!),
           ),
       calibration: calibrationError(
-        ofKnown.map((row) => answers.company.probability[row]!),
+        ofKnown.map((row) => results.company.probability[row]!),
         isRight,
       ),
     },
-    notFlagged: answers.company.notFlagged,
-    own: referenceFlags && mean(Array.from(referenceFlags)),
+    notFlagged: results.company.notFlagged,
+    referenceFlagged: referenceFlags && mean(Array.from(referenceFlags)),
   };
 }
 

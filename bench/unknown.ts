@@ -2,7 +2,7 @@
 // least 20 query cells is left out of the reference in turn, then none; the query is mapped as a whole, in
 // two halves, and each of its types alone. Small references (two donors, 400 cells) follow. Nothing is chosen
 // on these queries (study:novelty uses references). Needs ../shared/data. Results of single runs are kept in
-// .cache/unknown (delete it to start again); the tables go to bench/results/unknown.csv and
+// .cache/unknown-runs (delete it to start again); the tables go to bench/results/unknown.csv and
 // docs/benchmarks/labels.md.
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { cached, configurations, mean, sharedData, type Configuration } from "./
 import { leastCells, leftOutTypes, runUnknown, type Run } from "./unknown-runs.ts";
 
 const root = new URL("..", import.meta.url).pathname;
-const cache = join(root, ".cache/unknown");
+const cache = join(root, ".cache/unknown-runs");
 const mixology: Configuration = {
   name: "mixology",
   file: "mixology",
@@ -55,16 +55,16 @@ interface Result {
 
 const columns: Readonly<Record<string, (run: Run) => number | null>> = {
   auroc: ({ novelty }) => novelty.company.auroc,
-  found: ({ novelty }) => novelty.company.found,
-  found_in_halves: ({ novelty }) => novelty.halves.found,
+  found: ({ novelty }) => novelty.company.detected,
+  found_in_halves: ({ novelty }) => novelty.halves.detected,
   flagged: ({ novelty }) => novelty.company.flagged,
   worst: ({ novelty }) => novelty.company.worst,
   alone_auroc: ({ novelty }) => novelty.alone.auroc,
-  alone_found: ({ novelty }) => novelty.alone.found,
+  alone_found: ({ novelty }) => novelty.alone.detected,
   alone_flagged: ({ novelty }) => novelty.alone.flagged,
   alone_worst: ({ novelty }) => novelty.alone.worst,
   changed: ({ changed }) => changed,
-  own_flagged: ({ own }) => own,
+  own_flagged: ({ referenceFlagged }) => referenceFlagged,
   accuracy: ({ labels }) => labels.accuracy,
   errors: ({ labels }) => labels.errors,
   calibration: ({ labels }) => labels.calibration,
@@ -76,7 +76,7 @@ function value({ runs }: Result, column: Column): number {
   return mean(runs.flatMap((run) => columns[column]!(run) ?? []));
 }
 
-function shown(number: number, digits = 2): string {
+function fixed(number: number, digits = 2): string {
   return Number.isNaN(number) ? "" : number.toFixed(digits);
 }
 
@@ -89,8 +89,8 @@ function smallSummary(results: readonly Result[]): string {
       `${result.set.replace(smallSuffix, "")} ` +
       (flagged.length === 0
         ? "not calibrated"
-        : `${shown(mean(flagged.map((run) => columns.flagged!(run)!)), 3)} in company and ` +
-          `${shown(mean(flagged.map((run) => columns.alone_flagged!(run)!)), 3)} alone` +
+        : `${fixed(mean(flagged.map((run) => columns.flagged!(run)!)), 3)} in company and ` +
+          `${fixed(mean(flagged.map((run) => columns.alone_flagged!(run)!)), 3)} alone` +
           (disabled > 0 ? ` (${disabled} of ${result.runs.length} seeds not calibrated)` : ""))
     );
   });
@@ -145,25 +145,25 @@ function summarize(results: readonly Result[]): string[] {
   const most = (of: readonly Result[], column: Column): number =>
     Math.max(...of.map((result) => value(result, column)).filter((number) => !Number.isNaN(number)));
   return [
-    `- AUROC in company ${shown(over(left, "auroc"), 3)} on the mean of ${left.length} types, at least ` +
+    `- AUROC in company ${fixed(over(left, "auroc"), 3)} on the mean of ${left.length} types, at least ` +
       `0.85 on ${left.filter((result) => value(result, "auroc") >= 0.85).length} of them; alone ` +
-      `${shown(over(left, "alone_auroc"), 3)}.`,
-    `- Found: ${shown(over(left, "found"))} in company, ${shown(over(left, "found_in_halves"))} in ` +
-      `halves, ${shown(over(left, "alone_found"))} alone ` +
-      `(${shown(over(left, "alone_found") / over(left, "found"))} of that in company).`,
-    `- Flagged among known cells: ${shown(over(results, "flagged"), 3)} in company, ` +
-      `${shown(over(results, "alone_flagged"), 3)} alone on the mean; the worst type of a run ` +
-      `${shown(over(results, "worst"))} and ${shown(over(results, "alone_worst"))} on the mean, ` +
-      `${shown(most(results, "worst"))} and ${shown(most(results, "alone_worst"))} at most. Cells of ` +
-      `the reference itself: ${shown(over(whole, "own_flagged"), 3)}, at most ` +
-      `${shown(most(whole, "own_flagged"), 3)}.`,
+      `${fixed(over(left, "alone_auroc"), 3)}.`,
+    `- Found: ${fixed(over(left, "found"))} in company, ${fixed(over(left, "found_in_halves"))} in ` +
+      `halves, ${fixed(over(left, "alone_found"))} alone ` +
+      `(${fixed(over(left, "alone_found") / over(left, "found"))} of that in company).`,
+    `- Flagged among known cells: ${fixed(over(results, "flagged"), 3)} in company, ` +
+      `${fixed(over(results, "alone_flagged"), 3)} alone on the mean; the worst type of a run ` +
+      `${fixed(over(results, "worst"))} and ${fixed(over(results, "alone_worst"))} on the mean, ` +
+      `${fixed(most(results, "worst"))} and ${fixed(most(results, "alone_worst"))} at most. Cells of ` +
+      `the reference itself: ${fixed(over(whole, "own_flagged"), 3)}, at most ` +
+      `${fixed(most(whole, "own_flagged"), 3)}.`,
     "- Known cells whose flag is not the same in company, halves and alone: " +
-      `${shown(over(results, "changed"), 3)} on the mean, ${shown(most(results, "changed"), 3)} at most.`,
-    `- Labels with nothing left out: accuracy ${shown(over(whole, "accuracy"), 3)}, AUROC of \`_uncert\` ` +
-      `for wrong labels ${shown(over(whole, "errors"), 3)}, expected calibration error of \`_prob\` ` +
-      `${shown(over(whole, "calibration"), 3)}; with a type left out ` +
-      `${shown(over(left, "accuracy"), 3)}, ${shown(over(left, "errors"), 3)} and ` +
-      `${shown(over(left, "calibration"), 3)}.`,
+      `${fixed(over(results, "changed"), 3)} on the mean, ${fixed(most(results, "changed"), 3)} at most.`,
+    `- Labels with nothing left out: accuracy ${fixed(over(whole, "accuracy"), 3)}, AUROC of \`_uncert\` ` +
+      `for wrong labels ${fixed(over(whole, "errors"), 3)}, expected calibration error of \`_prob\` ` +
+      `${fixed(over(whole, "calibration"), 3)}; with a type left out ` +
+      `${fixed(over(left, "accuracy"), 3)}, ${fixed(over(left, "errors"), 3)} and ` +
+      `${fixed(over(left, "calibration"), 3)}.`,
   ];
 }
 
@@ -193,7 +193,7 @@ function tabulate(results: readonly Result[]): void {
     ...[...large, ...small].map(
       (result) =>
         `| ${result.set} | ${result.leftOut ?? "nothing"} | ` +
-        `${tableColumns.map((column) => shown(value(result, column))).join(" | ")} |`,
+        `${tableColumns.map((column) => fixed(value(result, column))).join(" | ")} |`,
     ),
   ]);
   console.log(summary.join("\n"));
@@ -221,11 +221,11 @@ async function measure(configuration: Configuration, leftOut: string | null): Pr
   results.push({ set: configuration.name, leftOut, runs });
   tabulate(results);
 }
-const isAsked = ({ name }: Configuration): boolean =>
+const isRequested = ({ name }: Configuration): boolean =>
   positionals.length === 0 ||
   positionals.includes(name.replace(smallSuffix, "").replace("-unstimulated", ""));
-for (const configuration of [...sets, mixology].filter(isAsked))
+for (const configuration of [...sets, mixology].filter(isRequested))
   for (const leftOut of (await leftOutTypes(configuration, cache)).reverse())
     await measure(configuration, leftOut);
-for (const configuration of [...smallReferences, unstimulated].filter(isAsked))
+for (const configuration of [...smallReferences, unstimulated].filter(isRequested))
   await measure(configuration, null);

@@ -29,7 +29,7 @@ type Row = Readonly<Record<(typeof figures)[number], number>> & {
 };
 
 /** Share of the points whose label is that of most of their 15 nearest other points in the same group. */
-function describe(
+function shareLikeNeighbors(
   points: Float32Array,
   D: number,
   cells: readonly number[],
@@ -84,7 +84,7 @@ const [types, fine, stimulation] = [
 ];
 const samples = await labels(data, "sample");
 const all = Array.from(types.keys());
-const named = all.filter((cell) => fine[cell] !== "Unknown");
+const cellsWithFineType = all.filter((cell) => fine[cell] !== "Unknown");
 
 mkdirSync(join(root, "bench/results"), { recursive: true });
 const header = `variant,seed,${figures.join(",")}`;
@@ -125,8 +125,8 @@ for (const seed of seeds)
     const row: Row = {
       variant,
       seed,
-      fine_types: describe(latent, D, named, fine, () => "all"),
-      stimulation_of_cells: describe(latent, D, all, stimulation, (cell) => types[cell]!),
+      fine_types: shareLikeNeighbors(latent, D, cellsWithFineType, fine, () => "all"),
+      stimulation_of_cells: shareLikeNeighbors(latent, D, all, stimulation, (cell) => types[cell]!),
       stimulation_of_samples: separatedSamples(
         tensors.get("embeddings.0.weight")!.data,
         json.model.embedding_dims[0]!,
@@ -146,16 +146,16 @@ const mean = (variant: string, figure: (typeof figures)[number]): string => {
   return (values.reduce((a, b) => a + b, 0) / values.length).toFixed(3);
 };
 /** Figures of the default and of the published preset. */
-const pair = (figure: (typeof figures)[number]): string =>
+const versus = (figure: (typeof figures)[number]): string =>
   `${mean(variants[0]![0], figure)} against ${mean("published preset", figure)}`;
 writeSection(join(root, "docs/benchmarks/defaults.md"), "What varies within types", [
   `kang16, ${genes} genes, \`cell_type\` (8 types) as the only labels, seeds ${seeds.join(" and ")}: ` +
     `shares of the cells whose finer type (\`cell_type_fine\`, which the model has not seen) most of ` +
     "their 15 nearest cells have; whose stimulation most of the 15 nearest cells of their type have; of " +
     "the samples that are nearest to the mean embedding of their own condition, each left out in turn.",
-  `Beside the published preset, the default keeps finer types (${pair("fine_types")}) and shows less of ` +
-    `the stimulation in the latent space (${pair("stimulation_of_cells")}), from which the effects of the ` +
-    `samples are to be removed; the sample embeddings hold it (${pair("stimulation_of_samples")}).`,
+  `Beside the published preset, the default keeps finer types (${versus("fine_types")}) and shows less of ` +
+    `the stimulation in the latent space (${versus("stimulation_of_cells")}), from which the effects of ` +
+    `the samples are to be removed; the sample embeddings hold it (${versus("stimulation_of_samples")}).`,
   "Made by `npm run study:within-types` (`bench/results/within-types.csv`).",
   "",
   "| prototype loss | finer types | stimulation, cells | stimulation, samples |",

@@ -21,8 +21,8 @@ MARKERS = 20
 LIBRARY = 1e4
 
 plan = json.load(open(sys.argv[1]))
-own = ad.read_h5ad(plan["own"])
-data = ad.read_h5ad(plan["data"])[:, own.var_names].copy()
+at_own = ad.read_h5ad(plan["own"])
+data = ad.read_h5ad(plan["data"])[:, at_own.var_names].copy()
 condition = data.obs[plan["condition"]].astype(str).to_numpy()
 cell_type = data.obs[plan["label"]].astype(str).to_numpy()
 counts = data.X.toarray() if hasattr(data.X, "toarray") else np.asarray(data.X)
@@ -77,11 +77,11 @@ def score(own_values, average_values, as_other):
             predicted = log_mean(values[chosen])
             changes.append(pearson(predicted - log_mean(own_values[rows[chosen]]), target - before))
             remaining.append(float(np.abs(predicted - target).mean() / np.abs(before - target).mean()))
-    kept, contrasts = [], []
+    kept_shares, contrasts = [], []
     truth, decoded = type_contrasts(observed), type_contrasts(average_values)
     for kind, contrast in truth.items():
         top = set(np.argsort(-contrast)[:MARKERS])
-        kept.append(len(top & set(np.argsort(-decoded[kind])[:MARKERS])) / MARKERS)
+        kept_shares.append(len(top & set(np.argsort(-decoded[kind])[:MARKERS])) / MARKERS)
         contrasts.append(pearson(contrast, decoded[kind]))
     return {
         "own_condition": float(np.mean(means)),
@@ -89,7 +89,7 @@ def score(own_values, average_values, as_other):
         "change": float(np.mean(changes)),
         "remaining": float(np.mean(remaining)),
         "comparisons": len(changes),
-        "markers_kept": float(np.mean(kept)),
+        "markers_kept": float(np.mean(kept_shares)),
         "contrast": float(np.mean(contrasts)),
         "spread_own": spread_between_conditions(own_values),
         "spread_average": spread_between_conditions(average_values),
@@ -97,9 +97,9 @@ def score(own_values, average_values, as_other):
 
 
 rows_of = {g: np.flatnonzero(condition == g) for g in groups}
-dense = lambda path: np.asarray(ad.read_h5ad(path)[:, own.var_names].X)  # noqa: E731
+dense = lambda path: np.asarray(ad.read_h5ad(path)[:, at_own.var_names].X)  # noqa: E731
 files = {(pair["from"], pair["to"]): pair["file"] for pair in plan["pairs"]}
-ours = score(np.asarray(own.X), dense(plan["average"]), lambda a, b: (rows_of[a], dense(files[a, b])))
+ours = score(np.asarray(at_own.X), dense(plan["average"]), lambda a, b: (rows_of[a], dense(files[a, b])))
 
 scvi.settings.verbosity = 40
 data.X = counts

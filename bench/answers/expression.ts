@@ -77,7 +77,7 @@ async function decode(set: ExpressionSet, folder: string): Promise<{ plan: objec
     return join(folder, output);
   };
   const started = performance.now();
-  const own = expression(path, "own.h5ad");
+  const atOwnCondition = expression(path, "own.h5ad");
   const cellsPerSecond = (1000 * source.nObs) / (performance.now() - started);
   const average = expression(path, "average.h5ad", "--average");
   const pairs: { from: string; to: string; file: string }[] = [];
@@ -93,7 +93,15 @@ async function decode(set: ExpressionSet, folder: string): Promise<{ plan: objec
     rmSync(cells);
   }
   source.close();
-  const plan = { data: path, condition: set.condition, label: set.label, own, average, pairs, seed };
+  const plan = {
+    data: path,
+    condition: set.condition,
+    label: set.label,
+    own: atOwnCondition,
+    average,
+    pairs,
+    seed,
+  };
   return { plan, cellsPerSecond };
 }
 

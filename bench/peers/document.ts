@@ -42,13 +42,13 @@ function meanOf(rows: readonly Row[], data: string, method: string, figure: Figu
   return means.length === 0 ? null : Math.max(...means);
 }
 
-const written = (value: number | null, digits = 3): string => (value === null ? "" : value.toFixed(digits));
+const formatted = (value: number | null, digits = 3): string => (value === null ? "" : value.toFixed(digits));
 function spread(scores: readonly number[], digits = 3): string {
   if (scores.length === 0) return "";
   const centre = mean(scores);
-  if (scores.length === 1) return written(centre, digits);
+  if (scores.length === 1) return formatted(centre, digits);
   const sd = Math.sqrt(scores.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (scores.length - 1));
-  return `${written(centre, digits)} (${written(sd, digits)})`;
+  return `${formatted(centre, digits)} (${formatted(sd, digits)})`;
 }
 const signed = (value: number): string => `${value < 0 ? "-" : "+"}${Math.abs(value).toFixed(3)}`;
 const row = (cells: readonly (string | number)[]): string => `| ${cells.join(" | ")} |`;
@@ -114,7 +114,7 @@ function summary(rows: readonly Row[]): string {
   );
 }
 
-function standing(rows: readonly Row[]): string[] {
+function differencesSection(rows: readonly Row[]): string[] {
   const others = othersOf(rows);
   const columns = [
     ...compared.flatMap((mine) => ["accuracy", "macro F1"].map((figure) => `${mine}: ${figure}`)),
@@ -238,7 +238,7 @@ export function writeDocument(rows: readonly Row[]): void {
       "and compared with the published labels ([data sets](data-sets.md), [how it was " +
       "measured](#how-it-was-measured)).",
     "",
-    ...standing(rows),
+    ...differencesSection(rows),
     ...sets.flatMap((set) => ["", ...dataSet(rows, set)]),
     "",
     "## How it was measured",
@@ -275,5 +275,5 @@ export function writeDocument(rows: readonly Row[]): void {
       "scikit-learn's LinearSVC, as in the paper.",
   ];
   writeFileSync(join(root, "docs/benchmarks/quality.md"), `${text.join("\n")}\n`);
-  console.log(standing(rows).join("\n"));
+  console.log(differencesSection(rows).join("\n"));
 }

@@ -13,7 +13,7 @@ export interface Method {
 }
 
 /** Paths of a run. */
-interface Place {
+interface RunPaths {
   readonly set: PeerSet;
   readonly seed: number;
   /** output of the run, .h5ad */
@@ -34,7 +34,7 @@ export interface Run {
   /** required programs, and how to install them */
   readonly needs: readonly string[];
   /** commands to measure, in order */
-  readonly commands: (place: Place) => readonly (readonly string[])[];
+  readonly commands: (paths: RunPaths) => readonly (readonly string[])[];
   /** script that makes `result` from the outputs of the commands, if they do not write it */
   readonly collect?: "collect_tables.py" | "collect_ours.py";
 }

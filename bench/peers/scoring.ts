@@ -54,9 +54,11 @@ async function writeJoined(
   path: string,
 ): Promise<void> {
   const [cells, others] = [await truth.obs.index(), await annotated.obs.index()];
-  const strange = cells.findIndex((cell, i) => cell !== others[i]);
-  if (strange >= 0 || others.length !== cells.length)
-    throw new Error(`${annotated.path}: cell ${strange} is ${others[strange]}, not ${cells[strange]}`);
+  const firstDifferent = cells.findIndex((cell, i) => cell !== others[i]);
+  if (firstDifferent >= 0 || others.length !== cells.length)
+    throw new Error(
+      `${annotated.path}: cell ${firstDifferent} is ${others[firstDifferent]}, not ${cells[firstDifferent]}`,
+    );
   const columns: Record<string, { kind: "string"; values: string[] }> = {};
   const text = async (name: string, from: AnnData): Promise<void> => {
     columns[name] = { kind: "string", values: await labels(from, name) };

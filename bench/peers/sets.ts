@@ -10,9 +10,9 @@ export interface PeerSet extends Configuration {
   readonly likelihood?: "poisson";
 }
 
-const named = (name: string): Configuration => configurations.find((one) => one.name === name)!;
+const configurationNamed = (name: string): Configuration => configurations.find((one) => one.name === name)!;
 export const sets: readonly PeerSet[] = [
-  ...["panc8", "pbmc3", "pbmc3-broad"].map(named),
+  ...["panc8", "pbmc3", "pbmc3-broad"].map(configurationNamed),
   {
     name: "mixology",
     file: "mixology",
@@ -29,7 +29,7 @@ export const sets: readonly PeerSet[] = [
     queryKey: "species",
     query: ["human"],
   },
-  ...["kang16", "onek1k"].map(named),
+  ...["kang16", "onek1k"].map(configurationNamed),
   {
     name: "bone_marrow_atac",
     file: "bone_marrow_atac",

@@ -11,5 +11,5 @@ log_normalized <- function(counts) {
 reference <- log_normalized(read_counts(given[1], "reference"))
 query <- log_normalized(read_counts(given[1], "query"))
 types <- read_cells(given[1], "reference")$cell_type
-found <- SingleR(test = query, ref = reference, labels = types, de.method = "wilcox")
+predictions <- SingleR(test = query, ref = reference, labels = types, de.method = "wilcox")
 write_result(given[2], list(best = found$labels))

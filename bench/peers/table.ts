@@ -36,10 +36,10 @@ export function readRows(path: string): Row[] {
 /** Appends one row, so that an interrupted bench can resume. */
 export function appendRow(path: string, row: Row): void {
   if (!existsSync(path)) writeFileSync(path, `${columns.join(",")}\n`);
-  appendFileSync(path, `${written(row)}\n`);
+  appendFileSync(path, `${csvRow(row)}\n`);
 }
 
-function written({ data, method, seed, figures: values, measuredBy }: Row): string {
+function csvRow({ data, method, seed, figures: values, measuredBy }: Row): string {
   const numbers = figures.map((figure) => {
     const value = values[figure];
     return value === null || value === undefined ? "" : String(Number(value.toFixed(4)));
