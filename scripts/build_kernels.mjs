@@ -36,17 +36,17 @@ try {
   const module = `${firstLine}
 
 /** SIMD128 and threads. */
-export const plain =
+export const plain: string =
   "${plain}";
 /** Adds relaxed SIMD: fused multiply-add. */
-export const relaxed =
+export const relaxed: string =
   "${relaxed}";
 `;
   writeFileSync(join(root, "src/engine/kernels.generated.ts"), module);
   const write = (name, bytes) =>
     writeFileSync(
       join(root, `src/kernel-modules/${name}.generated.ts`),
-      `${firstLine}\nexport const ${name} =\n  "${bytes}";\n`,
+      `${firstLine}\nexport const ${name}: string =\n  "${bytes}";\n`,
     );
   write("pairs", compile("pairs", "kernels/pairs.ts"));
   for (const name of ["nearest", "profiles", "rows"])

@@ -22,6 +22,6 @@ const style = transformSync(readFileSync(path("src/report/viewer/report.css"), "
 }).code.trim();
 const constants = { viewerScript: script, reportStyle: style };
 const lines = Object.entries(constants).map(
-  ([name, text]) => `export const ${name} = ${JSON.stringify(text)};`,
+  ([name, text]) => `export const ${name}: string = ${JSON.stringify(text)};`,
 );
 writeFileSync(path("src/report/viewer.generated.ts"), `${stamp("build_viewer.mjs")}\n${lines.join("\n")}\n`);

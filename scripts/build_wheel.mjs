@@ -23,7 +23,6 @@ const copy = (from, to) =>
   cpSync(from, to, { recursive: true, dereference: true, filter: (path) => !isLeftOut(path) });
 
 copy(join(root, "dist"), join(target, "dist"));
-copy(join(root, "data"), join(target, "data"));
 for (const path of execFileSync("npm", ["ls", "--omit=dev", "--all", "--parseable"], {
   cwd: root,
   encoding: "utf8",
@@ -33,9 +32,11 @@ for (const path of execFileSync("npm", ["ls", "--omit=dev", "--all", "--parseabl
   const at = path.lastIndexOf("node_modules");
   if (at >= 0 && existsSync(path)) copy(path, join(target, path.slice(path.indexOf("node_modules"))));
 }
-// builds of libraries that Node does not load
-for (const path of ["h5wasm/dist/iife", "fflate/umd", "numcodecs/src", "ml-matrix/src", "zarrita/src"])
-  rmSync(join(target, "node_modules", path), { recursive: true, force: true });
+// builds of libraries that neither Node nor the page loads
+const unused = ["h5wasm/dist/esm", "h5wasm/dist/iife", "fflate/umd", "ml-matrix/matrix.umd.js"];
+const sources = ["ml-matrix/src", "zarrita/src"];
+for (const path of [...unused, ...sources]) rmSync(join(target, "node_modules", path), { recursive: true });
+rmSync(join(target, "dist/hdf5/h5wasm.js"));
 const { name, license, imports, exports } = manifest;
 const packageJson = { name, version, type: "module", license, imports, exports, dependencies };
 writeFileSync(join(target, "package.json"), `${JSON.stringify(packageJson, null, 2)}\n`);

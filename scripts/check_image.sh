@@ -40,7 +40,7 @@ buildah config --entrypoint '["scpoli"]' --cmd '["--help"]' --workingdir /data -
 run() { buildah run --isolation chroot --user node "$container" -- "$@"; }
 version=$(run scpoli --version)
 [ "$version" = "$(node -p 'require("./package.json").version')" ]
-cells=$(run scpoli inspect /usr/local/lib/node_modules/scpoli/data/kang_query.h5ad --json)
+cells=$(run scpoli inspect /usr/local/lib/node_modules/scpoli/dist/app/data/kang_query.h5ad --json)
 echo "$cells" | grep -q '"cells":720'
 buildah commit --quiet "$container" scpoli:check > /dev/null
 bytes=$(buildah images --json scpoli:check | node -e '

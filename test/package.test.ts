@@ -49,6 +49,22 @@ test("the package contains only the needed files", () => {
   ]);
 });
 
+test("the demo's cells and models are in the package once, for the page and the commands", async () => {
+  const cells = readdirSync(join(root, "data")).filter((name) => name.endsWith(".h5ad"));
+  const models = readdirSync(join(root, "data/models"));
+  assert.deepEqual(readdirSync(join(installed, "data")), ["README.md"]);
+  for (const name of [...cells, ...models.map((model) => `models/${model}`)])
+    assert.ok(
+      readFileSync(join(installed, "dist/app/data", name)).equals(readFileSync(join(root, "data", name))),
+      name,
+    );
+  const env = { ...process.env, SCPOLI_MODELS: "", SCPOLI_CACHE: join(folder, "cache") };
+  const pull = ["scpoli", "models", "pull", "demo-blood@1", "--json"];
+  const { stdout } = await run("npx", pull, { cwd: folder, env });
+  const { path } = JSON.parse(stdout) as { path: string };
+  assert.ok(readFileSync(path).equals(readFileSync(join(root, "data/models/demo-blood-1.zip"))));
+});
+
 test("npx scpoli demo prints the output shown in the README", async () => {
   const { stdout } = await run("npx", ["scpoli", "demo", "--threads", "2", "--simd", "plain"], {
     cwd: folder,
@@ -74,7 +90,7 @@ test("the library example of the README", async () => {
   const example = /```js\n([^]*?)```/.exec(readFileSync(join(root, "README.md"), "utf8"))?.[1];
   assert.ok(example, "README.md has an example in JavaScript");
   for (const name of ["reference", "query"])
-    copyFileSync(join(installed, "data", `kang_${name}.h5ad`), join(folder, `${name}.h5ad`));
+    copyFileSync(join(installed, "dist/app/data", `kang_${name}.h5ad`), join(folder, `${name}.h5ad`));
   writeFileSync(join(folder, "example.js"), example);
   const { stdout } = await run("node", ["example.js"], { cwd: folder });
   assert.notEqual(stdout, "");

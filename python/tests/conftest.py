@@ -13,7 +13,7 @@ import pytest
 
 import scpoli
 
-DATA = Path(scpoli.__file__).parent / "_node" / "data"
+DATA = Path(scpoli.__file__).parent / "_node/dist/app/data"
 #: Short trainings: what is tested is not how good they are.
 FEW = {"epochs": 4, "pretraining_epochs": 3, "quiet": True}
 

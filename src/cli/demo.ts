@@ -2,7 +2,7 @@
 // patients are mapped onto it. The demo compares labels with the truth, shows the unknown type and the genes
 // that make it novel, and shows that samples separate by treatment, which the model is not given.
 import type { Command } from "commander";
-import { makeFolder, packageFile } from "#platform";
+import { dataFile, makeFolder } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
 import type { RunSettings } from "../contract/options.js";
 import { factorize } from "../data/labels.js";
@@ -44,8 +44,8 @@ async function demo(folder: string, settings: RunSettings): Promise<Result> {
   const [modelFolder, output, report] = files as [string, string, string];
   await makeFolder(folder);
   await checkOutputs({ inputs: [], h5ad: [output], report: [report], models: [modelFolder], force: true });
-  const reference = await AnnData.open(packageFile("data/kang_reference.h5ad"));
-  const query = await AnnData.open(packageFile("data/kang_query.h5ad"));
+  const reference = await AnnData.open(dataFile("kang_reference.h5ad"));
+  const query = await AnnData.open(dataFile("kang_query.h5ad"));
   try {
     const keys = { conditionKeys: [conditionKey], cellTypeKeys: [cellTypeKey] };
     const model = await ScPoli.train(reference, { ...settings, ...keys });

@@ -60,6 +60,15 @@ export function packageFile(path: string): string {
   return fileURLToPath(new URL(`../../${path}`, import.meta.url));
 }
 
+/**
+ * The path of a file of the demo's cells and models. A checkout has them in data/. An installed package has
+ * them once, in the folder of its page.
+ */
+export function dataFile(name: string): string {
+  const inCheckout = packageFile(`data/${name}`);
+  return existsSync(inCheckout) ? inCheckout : packageFile(`dist/app/data/${name}`);
+}
+
 /** Kind and size of the file or folder at a path; null if there is none. */
 export async function fileStatus(path: string): Promise<FileStatus | null> {
   try {

@@ -50,7 +50,7 @@ def demo() -> tuple[ad.AnnData, ad.AnnData]:
     -------
     A reference of five lupus patients without B cells and a query of three others, both with cell types.
     """
-    folder = NODE_FOLDER / "data"
+    folder = NODE_FOLDER / "dist/app/data"
     return ad.read_h5ad(folder / "kang_reference.h5ad"), ad.read_h5ad(folder / "kang_query.h5ad")
 
 

@@ -5,12 +5,12 @@ import {
   copyFile,
   createTemporary,
   commitTemporary,
+  dataFile,
   fileStatus,
   httpGet,
   joinPath,
   listFolder,
   makeFolder,
-  packageFile,
   readText,
   removeFile,
   removeTemporary,
@@ -53,7 +53,7 @@ export class Registry {
     wanted?: { readonly name: string; readonly version: string | null },
   ): Promise<Registry> {
     const cache = process.env["SCPOLI_CACHE"] || cacheFolder("scpoli");
-    const source = process.env["SCPOLI_MODELS"] || packageFile("data/models/index.json");
+    const source = process.env["SCPOLI_MODELS"] || dataFile("models/index.json");
     if (!/^https?:\/\//.test(source)) {
       if (/^[a-z]{2,}:\/\//i.test(source))
         throw new ScPoliError("usage", `SCPOLI_MODELS is '${source}': expected an http(s) URL or a path.`, {
