@@ -115,7 +115,11 @@ describe("where the counts are", () => {
     const parts = {
       X: matrix(log),
       raw: { X: matrix(scaled), var: frame(names("r", 3)) },
-      layers: { spliced: matrix(raw), cpm: matrix(raw.map((row) => row.map((value) => value * 3333.3))) },
+      layers: {
+        spliced: matrix(raw),
+        "of cells": matrix(raw),
+        cpm: matrix(raw.map((row) => row.map((value) => value * 3333.3))),
+      },
     };
     await assert.rejects(
       nameOfCounts(parts),
@@ -124,6 +128,7 @@ describe("where the counts are", () => {
         /X: fractional values, e\.g\. 0\.6931 in cell 'c0', gene 'g0'; looks log-normalised/,
         /raw\.X: negative values and fractional values, e\.g\. -0\.5 in cell 'c0', gene 'r0'; looks scaled/,
         /layers\/spliced: raw counts \(--layer spliced uses them\)/,
+        /layers\/of cells: raw counts \(--layer 'of cells' uses them\)/,
         /layers\/cpm: fractional values.*; looks normalised/,
       ),
     );
@@ -136,7 +141,7 @@ describe("where the counts are", () => {
     );
     await assert.rejects(
       nameOfCounts({ X: matrix([[1, Infinity, 0]]) }),
-      fails("counts", /X: infinite values/),
+      fails("counts", /X: infinite values.*If X holds counts, replace these values, or remove their/s),
     );
   });
 

@@ -54,6 +54,7 @@ test("states the form of each option's value", () => {
   assert.ok(train.options.find(({ name }) => name === "condition_key")!.required);
   assert.ok(train.options.find(({ name }) => name === "recon_loss")!.choices.includes("nb"));
   assert.equal(table.aliases["batch_key"], "condition_key");
+  assert.ok(table.count_layers.includes("counts"));
 });
 
 test("notes and progress are one JSON object per line", () => {

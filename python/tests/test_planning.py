@@ -56,9 +56,9 @@ class TestPlan:
     def test_errors_speak_of_adata(self, reference):
         with pytest.raises(scpoli.MissingKeyError, match=r"adata: .*nope"):
             scpoli.plan(reference, "nope", quiet=True)
-        with pytest.raises(TypeError, match="condition_key"):
+        with pytest.raises(scpoli.ArgumentError, match="condition_key"):
             scpoli.plan(reference)
-        with pytest.raises(TypeError, match="Expected an AnnData"):
+        with pytest.raises(scpoli.ArgumentError, match=r"adata\[1\]: expected an AnnData.*got int"):
             scpoli.plan([reference, 3], "sample")
 
 
@@ -88,9 +88,11 @@ class TestCollect:
     def test_refuses_what_is_no_mapping(self, mapped, tmp_path):
         with pytest.raises(scpoli.FormatError, match="the result of 'x'"):
             scpoli.collect({"x": {"cells": 3}})
+        with pytest.raises(scpoli.UsageError, match="no mappings"):
+            scpoli.collect({})
         with pytest.raises(scpoli.UsageError, match="a/b"):
             scpoli.collect({"a/b": mapped[1]})
-        with pytest.raises(TypeError, match="'x', got a list"):
+        with pytest.raises(scpoli.ArgumentError, match="'x', got a list"):
             scpoli.collect({"x": []})
         with pytest.raises(scpoli.FileError):
             scpoli.collect([tmp_path / "nowhere.json"])

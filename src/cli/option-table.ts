@@ -2,6 +2,7 @@
 // workflow engines are generated from it, so that they match the command line.
 import type { Command, Option } from "commander";
 import { amountOfMemory, names, oneName, renamedKeys, valuesByKey } from "./arguments.js";
+import { usualLayers } from "../data/count-places.js";
 import { twoGroups } from "./compare.js";
 import { conditionByKey } from "./expression.js";
 import { otherNames } from "./failure.js";
@@ -59,6 +60,8 @@ export interface OptionTable {
   readonly verbs: readonly VerbEntry[];
   /** option names of scArches and scvi-tools, and the names here */
   readonly aliases: Readonly<Record<string, string>>;
+  /** names of layers that may hold counts, in the order in which they are looked at */
+  readonly count_layers: readonly string[];
 }
 
 /** Lists the verbs and options of a commander program. */
@@ -78,6 +81,7 @@ export function optionTable(program: Command): OptionTable {
     aliases: Object.fromEntries(
       Object.entries(otherNames).map(([other, name]) => [snakeCase(other), snakeCase(name)]),
     ),
+    count_layers: usualLayers,
   };
 }
 

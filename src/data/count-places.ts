@@ -76,7 +76,7 @@ function placeLayer(data: AnnData, layer: string): Place {
 }
 
 /** Layers that are inspected without being named. */
-const usualLayers = ["counts", "raw_counts", "raw", "raw_count", "count", "umi_counts", "umis"];
+export const usualLayers = ["counts", "raw_counts", "raw", "raw_count", "count", "umi_counts", "umis"];
 
 function usualPlaces(data: AnnData): Place[] {
   return [
@@ -275,8 +275,10 @@ function inWords({ verdict, look }: Judged): string {
 function takes({ verdict }: Judged): string {
   return `--layer ${flagName(verdict.place)} uses ${verdict.place}`;
 }
+/** A matrix as a value of --layer, for a shell. */
 function flagName(place: string): string {
-  return place === "raw.X" ? "raw" : place.replace(/^layers\//, "");
+  const name = place === "raw.X" ? "raw" : place.replace(/^layers\//, "");
+  return /^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
 }
 
 /** "Counts taken from X" */
@@ -372,9 +374,7 @@ async function noCounts(
     const offer = isOffered ? ` (--layer ${flagName(one.verdict.place)} uses them)` : "";
     return `  ${one.verdict.place}: ${one.verdict.verdict}${offer}`;
   });
-  const isEmpty = all.every(({ opened, look }) => !opened || !look) && all.some(({ opened }) => opened);
   const where = layer === undefined ? "" : ` in ${judged[0]!.verdict.place}`;
-  const rounded = judged.find(({ opened, look }) => opened && look && mayBeRounded(look));
   return new ScPoliError(
     "counts",
     `${data.path} has no raw counts${where}:\n${lines.join("\n")}\n` +
@@ -382,15 +382,31 @@ async function noCounts(
       (recoverable
         ? `${recoverable.place} holds ${describeNormalisation(recoverable.recovery)}, from which the ` +
           "counts can be recovered exactly with --recover-counts."
-        : rounded
-          ? `If ${rounded.verdict.place} holds fractional counts, such as those of SoupX, DecontX, ` +
-            "CellBender, alevin-fry, RSEM and salmon, round them with --round-counts. Do not round " +
-            "normalised values."
-          : isEmpty
-            ? `There are no ${data.obs.length === 0 ? "cells" : "genes"}.`
-            : "Use the file from before normalisation."),
+        : advice(data, judged, all)),
     { places: all.map(({ verdict }) => verdict) },
   );
+}
+
+/**
+ * What to do where no matrix holds counts.
+ * @param judged - the matrices that could have been chosen
+ * @param all - these and all others
+ */
+function advice(data: AnnData, judged: readonly Judged[], all: readonly Judged[]): string {
+  const first = (fits: (look: Look) => boolean): string | undefined =>
+    judged.find(({ opened, look }) => opened && look && fits(look))?.verdict.place;
+  const rounded = first(mayBeRounded);
+  if (rounded !== undefined)
+    return (
+      `If ${rounded} holds fractional counts, such as those of SoupX, DecontX, CellBender, alevin-fry, ` +
+      "RSEM and salmon, round them with --round-counts. Do not round normalised values."
+    );
+  const filled = first(isIncomplete);
+  if (filled !== undefined)
+    return `If ${filled} holds counts, replace these values, or remove their cells or genes.`;
+  if (all.every(({ opened, look }) => !opened || !look) && all.some(({ opened }) => opened))
+    return `There are no ${data.obs.length === 0 ? "cells" : "genes"}.`;
+  return "Use the data from before normalisation.";
 }
 
 interface Judged {
@@ -455,8 +471,8 @@ const usualLog = 10;
 const largestLog = 30;
 
 function guess({ examples, most, total, totalOfLogarithms }: Look): string {
-  if (examples.has("negative")) return "; looks scaled";
   if (!examples.has("fractional")) return "";
+  if (examples.has("negative")) return "; looks scaled";
   const to = (value: number): string => ` (to a total of ${Math.round(value)} per cell)`;
   if (totalOfLogarithms !== null && most < largestLog)
     return `; looks log-normalised${to(totalOfLogarithms)}`;
@@ -476,6 +492,11 @@ function mayBeRounded({ examples, total, totalOfLogarithms, most }: Look): boole
     totalOfLogarithms === null &&
     most >= usualLog
   );
+}
+
+/** Whether all values are whole numbers but for some that are missing or infinite. */
+function isIncomplete({ examples }: Look): boolean {
+  return examples.size > 0 && !examples.has("fractional") && !examples.has("negative");
 }
 
 function layers(data: AnnData): string {

@@ -74,8 +74,8 @@ export function noteSplit(split: Split, share: number, note: (note: Note) => voi
     note({
       level: "warning",
       message:
-        `No cell is held out for validation: ${trained} cells are too few. Early stopping uses the loss of ` +
-        "the training cells.",
+        `No cell is held out for validation: ${trained} ${trained === 1 ? "cell is" : "cells are"} too few` +
+        ". Early stopping uses the loss of the training cells.",
     });
   if (split.heldOutOf === "cells")
     note({

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from . import models, pl, rounds
 from ._errors import (
+    ArgumentError,
     CountsError,
     FileError,
     FormatError,
@@ -34,6 +35,7 @@ from ._report import Evaluation, Report, demo, evaluate, inspect, report, show
 from ._version import __version__
 
 __all__ = [
+    "ArgumentError",
     "Comparison",
     "CountsError",
     "Evaluation",

@@ -7,9 +7,10 @@ import os
 import shutil
 import tempfile
 import warnings
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, TypeAlias
 
 import anndata as ad
 import h5py
@@ -17,26 +18,39 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from ._errors import FormatError, MissingKeyError, RefusedError, UsageError
+from ._errors import ArgumentError, FileError, FormatError, MissingKeyError, RefusedError, UsageError
+from ._table import count_layers
 
 try:
     from anndata.io import read_elem, write_elem
 except ImportError:
     from anndata.experimental import read_elem, write_elem
 
+#: The path of a file or folder.
+PathLike: TypeAlias = str | os.PathLike[str]
 #: An AnnData in memory or backed, or the path of a file.
-Data = Union[ad.AnnData, str, "os.PathLike[str]"]
+Data: TypeAlias = ad.AnnData | PathLike
 
 
 #: Verbs whose option `genes` is a number or a file of names.
 _take_lists_of_genes = ("train", "plan", "import", "rounds survey", "rounds run")
 
 
+def temporary_folder(prefix: str = "scpoli-") -> str:
+    """Make a temporary folder, in ``SCPOLI_TMPDIR`` if it is set."""
+    return tempfile.mkdtemp(prefix=prefix, dir=os.environ.get("SCPOLI_TMPDIR"))
+
+
+def remove_with(owner: object, folder: str) -> None:
+    """Remove a temporary folder together with an object, or when Python ends."""
+    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
+
+
 class Workspace:
     """A temporary folder for the files of one run, removed at its end."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.mkdtemp(prefix="scpoli-", dir=os.environ.get("SCPOLI_TMPDIR"))
+        self._folder = temporary_folder()
         self.names: dict[str, str] = {}
 
     def __enter__(self) -> Workspace:
@@ -70,6 +84,8 @@ class Workspace:
             and genes is not None
             and not isinstance(genes, (str, int, os.PathLike, np.integer))
         ):
+            if not isinstance(genes, Iterable):
+                raise ArgumentError(f"genes={genes!r}: expected a number, a list of genes or a file of them.")
             placed["genes"] = self._text("genes", ".txt", (str(gene) for gene in genes))
         return placed
 
@@ -91,7 +107,7 @@ def _pairs(name: str, value: Any) -> pd.DataFrame:
         return value.reset_index()
     if isinstance(value, pd.DataFrame):
         return value if value.shape[1] == 2 else value.reset_index()
-    raise TypeError(f"{name}: expected a dict, a Series, a DataFrame of two columns or a path.")
+    raise ArgumentError(f"{name}: expected a dict, a Series, a DataFrame of two columns or a path.")
 
 
 def _with_index(table: pd.DataFrame) -> pd.DataFrame:
@@ -107,14 +123,31 @@ def is_path(data: Any) -> bool:
     return isinstance(data, (str, os.PathLike))
 
 
-def check_data(data: Any) -> None:
-    """Raise a TypeError if data is neither an AnnData nor a path."""
-    if not is_path(data) and not isinstance(data, ad.AnnData):
-        raise TypeError(f"Expected an AnnData or the path of a file, got a {type(data).__name__}.")
+def check_data(data: Any, name: str = "adata") -> None:
+    """Raise an error if data is neither an AnnData nor a path, or an AnnData whose file is gone."""
+    if is_path(data):
+        return
+    if not isinstance(data, ad.AnnData):
+        kind = "None" if data is None else type(data).__name__
+        raise ArgumentError(f"{name}: expected an AnnData or the path of a file, got {kind}.")
+    if data.isbacked and not os.path.exists(str(data.filename)):
+        raise FileError(f"{name} is backed by {data.filename}, which does not exist any more.")
 
 
-def check_target(data: Data) -> None:
-    """Raise a UsageError if results cannot be written into data: a view of a backed AnnData."""
+def check_destination(data: Data, *, copy: bool = False, output: PathLike | None = None) -> None:
+    """Raise a UsageError if results cannot be written where they are wanted.
+
+    Parameters
+    ----------
+    data
+        An AnnData, into which results are written unless `copy` or `output` is given; or a path.
+    copy, output
+        Arguments of the same names of the public functions.
+    """
+    if copy and (output is not None or is_path(data)):
+        raise UsageError("copy needs an AnnData and cannot be combined with output.")
+    if copy or output is not None:
+        return
     if isinstance(data, ad.AnnData) and data.isbacked and data.is_view:
         raise UsageError(
             "adata is a view of a backed AnnData, into which nothing can be written: "
@@ -135,6 +168,7 @@ def input_file(
     name: str = "adata",
     layer: str | None = None,
     counts: bool = True,
+    every_matrix: bool = False,
     without: Iterable[str] = (),
     obsm: Sequence[str] = (),
     uns: Sequence[str] = (),
@@ -144,16 +178,18 @@ def input_file(
     Parameters
     ----------
     data
-        In memory: X (and, if it has no counts, raw and the layers of counts), obs and var are written,
-        uncompressed. Backed by a file with the same obs: that file. A path: that file.
+        In memory: obs, var and the matrices that may hold the counts are written, uncompressed. Backed by a
+        file with the same obs: that file. A path: that file.
     layer
         Layer with the counts; no other matrix is written then.
     counts
         Whether the run reads counts.
+    every_matrix
+        Write all matrices, also those that no run would choose.
     without
         Columns of obs to leave out.
     obsm, uns
-        Additional entries to write.
+        Entries to write, besides those of uns that describe a file.
     """
     if not isinstance(data, ad.AnnData):
         yield os.fspath(data)
@@ -175,16 +211,16 @@ def input_file(
         for key in obsm:
             if key in data.obsm:
                 write_elem(file["obsm"], key, _plain(data.obsm[key]))
-        for key in uns:
+        for key in (*_schema_entries, *uns):
             if key in data.uns:
                 write_elem(file["uns"], key, data.uns[key])
         if counts:
-            _write_counts(file, data, layer, name)
+            _write_counts(file, data, layer, name, every=every_matrix)
     yield path
 
 
 #: Entries of uns that describe a file (CELLxGENE's schema).
-schema_entries = ("schema_version", "title", "batch_condition", "default_embedding")
+_schema_entries = ("schema_version", "title", "batch_condition", "default_embedding")
 
 
 def _has_same_obs(path: str, obs: pd.DataFrame) -> bool:
@@ -193,10 +229,6 @@ def _has_same_obs(path: str, obs: pd.DataFrame) -> bool:
             return bool(read_elem(file["obs"]).equals(obs))
     except (OSError, KeyError):
         return False
-
-
-#: Layers that may hold counts, in the search order of the command line.
-_count_layers = ("counts", "raw_counts")
 
 
 def _main_matrix(data: ad.AnnData, name: str) -> Any:
@@ -212,32 +244,64 @@ def _main_matrix(data: ad.AnnData, name: str) -> Any:
         ) from error
 
 
-def _write_counts(file: h5py.File, data: ad.AnnData, layer: str | None, name: str) -> None:
-    """Write the first matrix with counts, and those before it in the search order."""
-    if layer not in (None, "X", "raw"):
-        if layer not in data.layers:
-            known = ", ".join(repr(key) for key in data.layers) or "none"
-            raise MissingKeyError(f"{name} has no layer '{layer}' (its layers: {known}).")
-        _write_matrix(file, f"layers/{layer}", data.layers[layer], name)
+def _layer_names(data: ad.AnnData) -> list[str]:
+    """Return the names of the layers. From anndata 0.13 on, X is among them, without a name."""
+    return [key for key in data.layers if key is not None]
+
+
+def _matrix_at(data: ad.AnnData, place: str, name: str) -> Any:
+    """Return X, raw.X ("raw") or a layer ("layers/NAME"); None if there is none."""
+    if place == "X":
+        return _main_matrix(data, name)
+    if place == "raw":
+        return None if data.raw is None else data.raw.X
+    return data.layers[place.removeprefix("layers/")]
+
+
+def _write_place(file: h5py.File, data: ad.AnnData, place: str, matrix: Any, name: str) -> None:
+    if place != "raw":
+        _write_matrix(file, place, matrix, name)
         return
-    matrix = None if layer == "raw" else _main_matrix(data, name)
-    if matrix is not None:
-        _write_matrix(file, "X", matrix, name)
-        if layer == "X" or _looks_like_counts(matrix):
-            return
-    if data.raw is not None:
-        raw = file.create_group("raw")
-        raw.attrs.update({"encoding-type": "raw", "encoding-version": "0.1.0"})
-        _write_frame(raw, "var", data.raw.var, f"{name}.raw")
-        write_elem(raw, "varm", {})
-        _write_matrix(raw, "X", data.raw.X, name)
-        if layer == "raw" or _looks_like_counts(data.raw.X):
-            return
-    for key in _count_layers:
-        if key in data.layers:
-            _write_matrix(file, f"layers/{key}", data.layers[key], name)
-            if _looks_like_counts(data.layers[key]):
-                return
+    raw = file.create_group("raw")
+    raw.attrs.update({"encoding-type": "raw", "encoding-version": "0.1.0"})
+    _write_frame(raw, "var", data.raw.var, f"{name}.raw")
+    write_elem(raw, "varm", {})
+    _write_matrix(raw, "X", matrix, name)
+
+
+def _write_counts(
+    file: h5py.File, data: ad.AnnData, layer: str | None, name: str, *, every: bool = False
+) -> None:
+    """Write the matrices among which the command line chooses the counts, so that it chooses as in a file.
+
+    These are X, raw and the usual layers: the first with counts and those before it, and any others with
+    whole numbers that differ. Without plain counts among them, and with `every`, all layers.
+    """
+    layers = _layer_names(data)
+    if layer is not None and layer not in layers:
+        layer = layer.removeprefix("layers/")
+    if layer not in (None, "X", "raw", "raw.X") and layer not in layers:
+        known = ", ".join(repr(key) for key in layers) or "none"
+        raise MissingKeyError(f"{name} has no layer '{layer}' (its layers: {known}).")
+    usual = ["X", "raw", *(f"layers/{key}" for key in count_layers() if key in layers)]
+    if layer is not None:
+        usual = [layer.removesuffix(".X") if layer in ("X", "raw", "raw.X") else f"layers/{layer}"]
+        layers = []
+    counts: list[tuple[str, Any]] = []
+    for place in usual:
+        matrix = _matrix_at(data, place, name)
+        if matrix is None:
+            continue
+        is_whole = _looks_like_counts(matrix)
+        has_same = is_whole and any(_is_same(data, place, matrix, *other) for other in counts)
+        if every or not (has_same or (counts and not is_whole)):
+            _write_place(file, data, place, matrix, name)
+        if is_whole:
+            counts.append((place, matrix))
+    if every or all(_is_suspicious(matrix) for _, matrix in counts):
+        for place in (f"layers/{key}" for key in layers):
+            if place not in usual:
+                _write_place(file, data, place, _matrix_at(data, place, name), name)
 
 
 def _plain(value: Any) -> Any:
@@ -276,12 +340,11 @@ def _write_matrix(group: h5py.Group, key: str, value: Any, name: str) -> None:
     if matrix.dtype.kind not in "biuf":
         kind = "Python objects" if matrix.dtype == object else f"values of type {matrix.dtype}"
         raise FormatError(f"{name}.{key} holds {kind}; expected numbers.")
-    # anndata 0.13 takes no key with a slash
-    *groups, last = key.split("/")
-    write_elem(group.require_group("/".join(groups)) if groups else group, last, matrix)
+    _write_nested(group, key, matrix)
 
 
 def _looks_like_counts(value: Any) -> bool:
+    """Whether the first values are not negative and whole, up to rounding errors."""
     stored = _stored(value)
     if isinstance(stored, h5py.Group):
         values = stored["data"][:1_000_000]
@@ -291,12 +354,95 @@ def _looks_like_counts(value: Any) -> bool:
         matrix = _plain(value)
         values = matrix.data if sp.issparse(matrix) else np.asarray(matrix)
     sample = values.ravel()[:1_000_000] if values.flags.c_contiguous else values[:1000].ravel()
-    if np.issubdtype(sample.dtype, np.integer):
+    if sample.dtype.kind not in "biuf":
+        return False
+    if sample.dtype.kind != "f":
         return bool((sample >= 0).all())
-    return bool(np.isfinite(sample).all() and (sample >= 0).all() and (sample == np.floor(sample)).all())
+    return bool(np.isfinite(sample).all() and (sample >= 0).all() and _is_nearly_whole(sample))
+
+
+def _is_nearly_whole(values: np.ndarray) -> bool:
+    whole = np.rint(values)
+    return bool((values == whole).all() or (np.abs(values - whole) <= 0.01).all())
+
+
+def _is_same(data: ad.AnnData, place: str, matrix: Any, other_place: str, other: Any) -> bool:
+    """Whether two matrices of the same genes are equal; False also if comparing them would take long."""
+    if "raw" in (place, other_place) and not data.raw.var_names.equals(data.var_names):
+        return False
+    if matrix is other:
+        return True
+    if _stored(matrix) is not None or _stored(other) is not None:
+        return False
+    one, two = _plain(matrix), _plain(other)
+    if sp.issparse(one) and sp.issparse(two):
+        return (
+            one.format == two.format
+            and one.format in ("csr", "csc")
+            and one.shape == two.shape
+            and np.array_equal(one.indptr, two.indptr)
+            and np.array_equal(one.indices, two.indices)
+            and np.array_equal(one.data, two.data)
+        )
+    return isinstance(one, np.ndarray) and isinstance(two, np.ndarray) and np.array_equal(one, two)
+
+
+#: Cells whose values are looked at.
+_sampled_cells = 256
+
+
+def _is_suspicious(value: Any) -> bool:
+    """Whether whole numbers may be something else than raw counts: 0 and 1, ranks, rounded normalised values.
+
+    The limits are wider than those of the command line, which decides.
+    """
+    rows = _first_rows(value)
+    if rows is None or rows.nnz == 0 or rows.data.max() <= 1:
+        return True
+    parts = np.split(rows.data, rows.indptr[1:-1])
+    distinct = [len(np.unique(part)) / len(part) for part in parts if len(part) > 0]
+    totals = np.array([part.sum() for part in parts if len(part) > 0])
+    return bool(np.mean(distinct) > 0.5 or np.ptp(totals) <= 0.1 * totals.mean())
+
+
+def _first_rows(value: Any) -> sp.csr_matrix | None:
+    """Return the first cells of a matrix; None if it is stored by genes in a file."""
+    stored = _stored(value)
+    if isinstance(stored, h5py.Group):
+        if stored.attrs.get("encoding-type") != "csr_matrix":
+            return None
+        starts = stored["indptr"][: _sampled_cells + 1]
+        parts = (stored["data"][: starts[-1]].astype(float), stored["indices"][: starts[-1]], starts)
+        rows = sp.csr_matrix(parts, shape=(len(starts) - 1, value.shape[1]))
+    else:
+        rows = sp.csr_matrix((_plain(value) if stored is None else stored)[:_sampled_cells].astype(float))
+    rows.eliminate_zeros()
+    return rows
 
 
 def _write_frame(group: h5py.Group, key: str, frame: pd.DataFrame, name: str) -> None:
+    frame = _storable(frame, f"{name}.{key}")
+    nested = [column for column in frame.columns if "/" in column]
+    try:
+        write_elem(group, key, frame.drop(columns=nested))
+        for column in nested:
+            values = frame[column]
+            is_extension = pd.api.types.is_extension_array_dtype(values.dtype)
+            _write_nested(group[key], column, values.array if is_extension else values.to_numpy())
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise FormatError(f"{name}.{key} cannot be written: {error}") from error
+    if nested:
+        group[key].attrs["column-order"] = list(frame.columns)
+
+
+def _write_nested(group: h5py.Group, key: str, value: Any) -> None:
+    """Write an element whose key may have slashes, which anndata 0.13 does not take."""
+    *groups, last = key.split("/")
+    write_elem(group.require_group("/".join(groups)) if groups else group, last, value)
+
+
+def _storable(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return a frame of columns that every anndata can write, with texts as names."""
     # text as Python objects: anndata 0.10 does not write the strings of pandas 3
     index = pd.Index([str(entry) for entry in frame.index], dtype=object, name=frame.index.name)
     columns = pd.Index([str(column) for column in frame.columns], dtype=object)
@@ -311,19 +457,16 @@ def _write_frame(group: h5py.Group, key: str, frame: pd.DataFrame, name: str) ->
         kind = pd.api.types.infer_dtype(frame[column], skipna=True)
         if kind not in ("string", "empty"):
             warnings.warn(
-                f"{name}.{key}['{column}'] holds values of several kinds ({kind}) and is converted to text.",
+                f"{name}['{column}'] holds values of several kinds ({kind}) and is converted to text.",
                 UserWarning,
-                stacklevel=6,
+                stacklevel=7,
             )
             frame[column] = (
                 frame[column].map(lambda cell: cell if pd.isna(cell) else str(cell)).astype("category")
             )
         elif frame[column].isna().any():
             frame[column] = frame[column].astype("category")
-    try:
-        write_elem(group, key, frame)
-    except (TypeError, ValueError, NotImplementedError) as error:
-        raise FormatError(f"{name}.{key} cannot be written: {error}") from error
+    return frame
 
 
 def _writable(values: pd.Series) -> pd.Series:

@@ -27,6 +27,12 @@ class ScPoliError(Exception):
         return str(self.args[0])
 
 
+class ArgumentError(ScPoliError, TypeError):
+    """An argument is missing or unknown, or a value has the wrong type."""
+
+    kind = "argument"
+
+
 class UsageError(ScPoliError, ValueError):
     """A value of an option cannot be read, or options exclude each other."""
 

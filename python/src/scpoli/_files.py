@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ._data import Data, Workspace, check_data, input_file, schema_entries
-from ._errors import UsageError
+from ._data import Data, PathLike, Workspace, check_data, input_file
+from ._errors import ArgumentError, UsageError
 from ._model import Mapping
 from ._run import run
 from ._table import resolved, with_options
@@ -22,13 +22,11 @@ if TYPE_CHECKING:
 
     from ._signatures import CollectOptions, ConvertOptions
 
-Path_ = str | os.PathLike[str]
-
 
 def collect(
-    mappings: abc.Mapping[str, Mapping | dict[str, Any]] | Sequence[Path_],
+    mappings: abc.Mapping[str, Mapping | dict[str, Any]] | Sequence[PathLike],
     *,
-    output: Path_ | None = None,
+    output: PathLike | None = None,
     **options: Unpack[CollectOptions],
 ) -> pd.DataFrame:
     """Put the results of many mappings into one table, and optionally one report.
@@ -60,6 +58,8 @@ def collect(
     >>> scpoli.collect(mappings, report="queries.html")
     """
     chosen = resolved("collect", options)
+    if len(mappings) == 0:
+        raise UsageError("collect(): there are no mappings.")
     with Workspace() as workspace:
         paths = (
             _summaries(workspace, mappings)
@@ -83,7 +83,7 @@ def _summaries(workspace: Workspace, mappings: abc.Mapping[str, Mapping | dict[s
             raise UsageError(f"collect(): {name!r} cannot name a query: it is empty or has a slash.")
         summary = mapping.summary if isinstance(mapping, Mapping) else mapping
         if not isinstance(summary, dict):
-            raise TypeError(
+            raise ArgumentError(
                 f"collect(): expected the result of map() for {name!r}, got a {type(mapping).__name__}."
             )
         path = workspace.path(f"{name}.json", f"the result of {name!r}")
@@ -92,7 +92,7 @@ def _summaries(workspace: Workspace, mappings: abc.Mapping[str, Mapping | dict[s
     return paths
 
 
-def convert(adata: Data, output: Path_, **options: Unpack[ConvertOptions]) -> Path:
+def convert(adata: Data, output: PathLike, **options: Unpack[ConvertOptions]) -> Path:
     """Write raw counts and annotations to an AnnData-Zarr collection for training from disk, or to ``.h5ad``.
 
     Parameters
@@ -121,7 +121,7 @@ def convert(adata: Data, output: Path_, **options: Unpack[ConvertOptions]) -> Pa
     chosen = resolved("convert", options)
     with (
         Workspace() as workspace,
-        input_file(workspace, adata, layer=chosen.get("layer"), uns=schema_entries) as path,
+        input_file(workspace, adata, layer=chosen.get("layer")) as path,
     ):
         run("convert", [path, output], chosen, names=workspace.names)
     return Path(output)

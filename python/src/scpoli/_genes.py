@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import anndata as ad
 import pandas as pd
 
-from ._data import Data, Workspace, check_data, check_target, copy_of, input_file, is_path, read_uns
-from ._errors import UsageError
+from ._data import (
+    Data,
+    PathLike,
+    Workspace,
+    check_data,
+    check_destination,
+    copy_of,
+    input_file,
+    is_path,
+    read_uns,
+)
 from ._run import run
 from ._table import resolved, with_options
 
@@ -21,13 +30,11 @@ if TYPE_CHECKING:
 
     from ._signatures import CompareOptions, MarkersOptions
 
-Path_ = str | os.PathLike[str]
-
 #: Columns of tables that hold names: a gene named "NA" is a gene.
 _names = ("group", "gene", "symbol", "type", "sample", "set", "direction", "genes", "not_compared_because")
 
 
-def read_table(path: Path_) -> pd.DataFrame:
+def read_table(path: PathLike) -> pd.DataFrame:
     """Read a table written by the command line, with exact numbers."""
     columns = pd.read_csv(path, nrows=0).columns
     text = {name: str for name in columns if name in _names and name != "genes"}
@@ -43,7 +50,7 @@ def markers(
     groups: str | None = None,
     *,
     copy: Literal[False] = ...,
-    output: Path_ | None = ...,
+    output: PathLike | None = ...,
     key_added: str = ...,
     **options: Unpack[MarkersOptions],
 ) -> pd.DataFrame: ...
@@ -62,7 +69,7 @@ def markers(
     groups: str | None = None,
     *,
     copy: bool = False,
-    output: Path_ | None = None,
+    output: PathLike | None = None,
     key_added: str = "rank_genes_groups",
     **options: Any,
 ) -> pd.DataFrame | ad.AnnData:
@@ -167,7 +174,7 @@ def compare(
     within: str | None = None,
     *,
     copy: Literal[False] = ...,
-    output: Path_ | None = ...,
+    output: PathLike | None = ...,
     key_added: str = ...,
     **options: Unpack[CompareOptions],
 ) -> Comparison: ...
@@ -190,7 +197,7 @@ def compare(
     within: str | None = None,
     *,
     copy: bool = False,
-    output: Path_ | None = None,
+    output: PathLike | None = None,
     key_added: str = "scpoli_compare",
     **options: Any,
 ) -> Comparison | ad.AnnData:
@@ -248,13 +255,10 @@ def compare(
 
 @contextmanager
 def _annotated(
-    adata: Data, copy: bool, output: Path_ | None, chosen: Mapping[str, Any]
+    adata: Data, copy: bool, output: PathLike | None, chosen: Mapping[str, Any]
 ) -> Iterator[tuple[Workspace, str, str | None]]:
     """Yield the file of the input and the file to write, None if nothing is annotated."""
-    if copy and (output is not None or is_path(adata)):
-        raise UsageError("copy needs an AnnData and cannot be combined with output.")
-    if not copy and output is None:
-        check_target(adata)
+    check_destination(adata, copy=copy, output=output)
     with Workspace() as workspace:
         into = None if is_path(adata) else workspace.path("results.h5ad", "the results")
         if output is not None:
@@ -264,7 +268,7 @@ def _annotated(
 
 
 def _written(
-    adata: Data, copy: bool, output: Path_ | None, into: str | None, keys: Sequence[str]
+    adata: Data, copy: bool, output: PathLike | None, into: str | None, keys: Sequence[str]
 ) -> ad.AnnData | None:
     """Write entries of uns into the AnnData, or into a copy."""
     if output is not None or into is None or not isinstance(adata, ad.AnnData):

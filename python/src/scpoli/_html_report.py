@@ -5,15 +5,13 @@ from __future__ import annotations
 import html
 import os
 import shutil
-import tempfile
-import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import anndata as ad
 
-from ._data import Data, Workspace, check_data, input_file, schema_entries
+from ._data import Data, PathLike, Workspace, check_data, input_file, remove_with, temporary_folder
 from ._run import run
 from ._table import resolved
 
@@ -27,22 +25,22 @@ class Report:
         Path of the file. Without `output` a temporary file, which is removed with the report.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, height: int = 800) -> None:
+    def __init__(self, path: PathLike, *, height: int = 800) -> None:
         self.path = Path(path)
         self.height = height
 
     @classmethod
     def _temporary(cls, made: str, height: int) -> Report:
-        folder = tempfile.mkdtemp(prefix="scpoli-report-", dir=os.environ.get("SCPOLI_TMPDIR"))
+        folder = temporary_folder("scpoli-report-")
         report = cls(shutil.move(made, os.path.join(folder, "report.html")), height=height)
-        weakref.finalize(report, shutil.rmtree, folder, ignore_errors=True)
+        remove_with(report, folder)
         return report
 
     def html(self) -> str:
         """Return the HTML of the page."""
         return self.path.read_text(encoding="utf8")
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: PathLike) -> None:
         """Copy the page to a file."""
         shutil.copyfile(self.path, path)
 
@@ -61,8 +59,8 @@ def write_report(
     source: Data,
     *,
     is_model: bool,
-    model: str | os.PathLike[str] | None = None,
-    output: str | os.PathLike[str] | None = None,
+    model: PathLike | None = None,
+    output: PathLike | None = None,
     height: int = 800,
     options: Mapping[str, Any],
 ) -> Report:
@@ -101,7 +99,7 @@ def write_report(
                 workspace,
                 source,
                 obsm=("X_scpoli", "X_umap_scpoli", "X_umap"),
-                uns=("scpoli", *schema_entries),
+                uns=("scpoli",),
             ) as path:
                 run("report", [path], {**chosen, "output": into}, names=workspace.names)
         return Report(into, height=height) if output is not None else Report._temporary(into, height)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-import tempfile
-import weakref
 import zipfile
 from collections import abc
 from collections.abc import Sequence
@@ -18,17 +17,19 @@ import pandas as pd
 
 from ._data import (
     Data,
+    PathLike,
     Results,
     Workspace,
     check_data,
-    check_target,
+    check_destination,
     copy_of,
     input_file,
     is_path,
+    remove_with,
     results_of,
-    schema_entries,
+    temporary_folder,
 )
-from ._errors import Interrupted, ModelError, UsageError
+from ._errors import ArgumentError, FileError, Interrupted, ModelError, UsageError
 from ._html_report import Report, write_report
 from ._run import run
 from ._table import resolved, with_options
@@ -49,6 +50,18 @@ if TYPE_CHECKING:
 Keys = str | Sequence[str]
 
 
+def _inspected(path: PathLike) -> dict[str, Any]:
+    try:
+        return run("inspect", [path], {}, progress=False)
+    except FileError as error:
+        if not os.path.exists(path):
+            raise
+        raise ModelError(
+            f"{os.fspath(path)} is not a model: a folder with a model.json, a zip or tar file of one, or a "
+            f"model of scArches. {error}"
+        ) from error
+
+
 class Model:
     """A scPoli model: a reference, possibly with mapped queries.
 
@@ -61,9 +74,9 @@ class Model:
         Folder or file of the model. For an unsaved model a temporary file, which is removed with it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, summary: dict[str, Any] | None = None) -> None:
+    def __init__(self, path: PathLike, *, summary: dict[str, Any] | None = None) -> None:
         self.path = Path(path)
-        self._summary = summary if summary is not None else run("inspect", [path], {}, progress=False)
+        self._summary = summary if summary is not None else _inspected(path)
         if "cell_types" not in self._summary:
             raise ModelError(
                 f"{os.fspath(path)} holds cells, not a model; scpoli.train() makes a model of them."
@@ -72,11 +85,17 @@ class Model:
     @classmethod
     def _temporary(cls, made: str) -> Model:
         """Move a file of a workspace to a temporary folder of the model."""
-        folder = tempfile.mkdtemp(prefix="scpoli-model-", dir=os.environ.get("SCPOLI_TMPDIR"))
+        folder = temporary_folder("scpoli-model-")
         path = shutil.move(made, os.path.join(folder, "model.zip"))
         model = cls(path)
-        weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
+        remove_with(model, folder)
         return model
+
+    def _workspace(self) -> Workspace:
+        """Return a workspace whose messages speak of this model by name, not by path."""
+        workspace = Workspace()
+        workspace.names[str(self.path)] = "the model"
+        return workspace
 
     # properties
 
@@ -158,11 +177,11 @@ class Model:
         adata: Data,
         *,
         copy: Literal[False] = ...,
-        output: str | os.PathLike[str],
+        output: PathLike,
         **options: Unpack[MapOptions],
     ) -> Mapping: ...
     def map(
-        self, adata: Data, *, copy: bool = False, output: str | os.PathLike[str] | None = None, **options: Any
+        self, adata: Data, *, copy: bool = False, output: PathLike | None = None, **options: Any
     ) -> Mapping | ad.AnnData:
         """Map new cells onto the reference: latent coordinates, cell types, uncertainties.
 
@@ -212,11 +231,11 @@ class Model:
         adata: Data,
         *,
         copy: Literal[False] = ...,
-        output: str | os.PathLike[str],
+        output: PathLike,
         **options: Unpack[EmbedOptions],
     ) -> Mapping: ...
     def embed(
-        self, adata: Data, *, copy: bool = False, output: str | os.PathLike[str] | None = None, **options: Any
+        self, adata: Data, *, copy: bool = False, output: PathLike | None = None, **options: Any
     ) -> Mapping | ad.AnnData:
         """Embed and label cells of conditions known to the model, without training.
 
@@ -243,28 +262,23 @@ class Model:
         model_option: str,
         adata: Data,
         copy: bool,
-        output: str | os.PathLike[str] | None,
+        output: PathLike | None,
         given: abc.Mapping[str, Any],
     ) -> Mapping | ad.AnnData:
         check_data(adata)
         options = resolved(verb, given)
         if is_path(adata) and output is None:
-            raise UsageError(f"{verb}() with the path of a file needs output, the file to write.")
-        if copy and (output is not None or is_path(adata)):
-            raise UsageError("copy needs an AnnData and cannot be combined with output.")
-        if not copy and output is None:
-            check_target(adata)
+            what = f"adata is a {type(adata).__name__}, the path of a file"
+            raise UsageError(f"{what}: {verb}() needs output, the file to write. Or pass an AnnData.")
+        check_destination(adata, copy=copy, output=output)
         old = results_of(adata, self.cell_type_keys, force=bool(options.get("force")))
-        with Workspace() as workspace:
+        with self._workspace() as workspace:
             options = workspace.place(verb, options)
-            workspace.names[str(self.path)] = "the model"
             into = os.fspath(output) if output is not None else workspace.path("mapped.h5ad", "the results")
             saved = None
             if verb == "map":
                 saved = options.get("save_model") or workspace.path("model.zip", "the model")
-            with input_file(
-                workspace, adata, layer=options.get("layer"), without=old, uns=schema_entries
-            ) as path:
+            with input_file(workspace, adata, layer=options.get("layer"), without=old) as path:
                 result = run(
                     verb,
                     [path],
@@ -282,8 +296,7 @@ class Model:
                 model = Model(saved) if "save_model" in options else Model._temporary(os.fspath(saved))
             if output is not None:
                 return Mapping(result, model, None, Path(into))
-            if not isinstance(adata, ad.AnnData):
-                raise UsageError(f"{verb}() with the path of a file needs output, the file to write.")
+            assert isinstance(adata, ad.AnnData)  # a path needs output
             target = copy_of(adata) if copy else adata
             known = [column for column in adata.obs.columns if column not in set(old)]
             Results(into, known).write_into(target)
@@ -320,15 +333,14 @@ class Model:
             if isinstance(chosen.get("key"), str)
             else chosen.get("key") or self.condition_keys
         )
-        with Workspace() as workspace:
+        with self._workspace() as workspace:
             chosen = workspace.place("samples", chosen)
-            workspace.names[str(self.path)] = "the model"
             into = chosen.pop("output", None) or workspace.path("samples.h5ad", "the samples")
             if adata is None:
                 result = run("samples", [self.path], {**chosen, "output": into}, names=workspace.names)
             else:
                 check_data(adata)
-                with input_file(workspace, adata, layer=chosen.get("layer"), uns=schema_entries) as path:
+                with input_file(workspace, adata, layer=chosen.get("layer")) as path:
                     result = run(
                         "samples",
                         [self.path],
@@ -343,7 +355,7 @@ class Model:
         self,
         adata: Data,
         *,
-        output: str | os.PathLike[str] | None = None,
+        output: PathLike | None = None,
         **options: Unpack[ExpressionOptions],
     ) -> ad.AnnData:
         """Decode expression: denoised, corrected for conditions, or for another condition; without training.
@@ -376,13 +388,12 @@ class Model:
         """
         check_data(adata)
         chosen = resolved("expression", options)
-        with Workspace() as workspace:
+        with self._workspace() as workspace:
             chosen = workspace.place("expression", chosen)
-            workspace.names[str(self.path)] = "the model"
             into = (
                 os.fspath(output) if output is not None else workspace.path("expression.h5ad", "the results")
             )
-            with input_file(workspace, adata, layer=chosen.get("layer"), uns=schema_entries) as path:
+            with input_file(workspace, adata, layer=chosen.get("layer")) as path:
                 run("expression", [self.path, path], {**chosen, "output": into}, names=workspace.names)
             return ad.read_h5ad(into, backed="r") if output is not None else ad.read_h5ad(into)
 
@@ -403,22 +414,21 @@ class Model:
         The model with the new cell type.
         """
         chosen = resolved("label", {**options, "name": name})
-        with Workspace() as workspace:
+        with self._workspace() as workspace:
             chosen = workspace.place("label", chosen)
-            workspace.names[str(self.path)] = "the model"
             saved = chosen.pop("output", None)
             into = saved or workspace.path("model.zip", "the model")
             if adata is None:
                 run("label", [self.path], {**chosen, "output": into}, names=workspace.names)
             else:
                 check_data(adata)
-                with input_file(workspace, adata, layer=chosen.get("layer"), uns=schema_entries) as path:
+                with input_file(workspace, adata, layer=chosen.get("layer")) as path:
                     run(
                         "label", [self.path], {**chosen, "output": into, "cells": path}, names=workspace.names
                     )
             return Model(into) if saved else Model._temporary(os.fspath(into))
 
-    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
+    def save(self, path: PathLike, *, force: bool = False) -> None:
         """Save the model.
 
         Parameters
@@ -430,7 +440,7 @@ class Model:
         """
         run("import", [self.path], {"output": path, "force": force}, progress=False)
 
-    def export(self, folder: str | os.PathLike[str], *, force: bool = False) -> None:
+    def export(self, folder: PathLike, *, force: bool = False) -> None:
         """Write a folder that scArches 0.6.1 loads: ``scPoli.load(folder, adata)``.
 
         Parameters
@@ -442,9 +452,7 @@ class Model:
         """
         run("export", [self.path], {"output": folder, "force": force}, progress=False)
 
-    def report(
-        self, output: str | os.PathLike[str] | None = None, **options: Unpack[ReportOptions]
-    ) -> Report:
+    def report(self, output: PathLike | None = None, **options: Unpack[ReportOptions]) -> Report:
         """Show the reference as an HTML report: cells, samples, training.
 
         Parameters
@@ -516,8 +524,8 @@ def train(
     condition_key: Keys | None = None,
     cell_type_key: Keys | None = None,
     *,
-    output: str | os.PathLike[str] | None = None,
-    embed: bool | str | os.PathLike[str] = False,
+    output: PathLike | None = None,
+    embed: bool | PathLike = False,
     **options: Unpack[TrainOptions],
 ) -> Model:
     """Train a reference on labelled cells of several conditions.
@@ -559,11 +567,11 @@ def train(
     check_data(adata)
     chosen = resolved("train", {"condition_key": condition_key, "cell_type_key": cell_type_key, **options})
     if "condition_key" not in chosen:
-        raise TypeError("train() needs condition_key, the columns of adata.obs with the conditions.")
+        raise ArgumentError("train() needs condition_key, the columns of adata.obs with the conditions.")
     if embed is True and is_path(adata):
         raise UsageError("embed=True writes into an AnnData; for the path of a file, give the file to write.")
     if embed is True:
-        check_target(adata)
+        check_destination(adata)
     levels = chosen.get("cell_type_key", [])
     levels = [levels] if isinstance(levels, str) else list(levels)
     old = results_of(adata, levels, force=bool(chosen.get("force"))) if embed is True else []
@@ -577,7 +585,7 @@ def train(
         embedded = None
         if embed is not False:
             embedded = workspace.path("embedded.h5ad", "the results") if embed is True else os.fspath(embed)
-        with input_file(workspace, adata, layer=placed.get("layer"), without=old, uns=schema_entries) as path:
+        with input_file(workspace, adata, layer=placed.get("layer"), without=old) as path:
             try:
                 run(
                     "train",
@@ -603,10 +611,10 @@ def _kept(error: Interrupted, *, keep: bool) -> Interrupted:
             "the same call with resume=True goes on.",
             error.checkpoint,
         )
-    folder = tempfile.mkdtemp(prefix="scpoli-checkpoint-", dir=os.environ.get("SCPOLI_TMPDIR"))
+    folder = temporary_folder("scpoli-checkpoint-")
     path = shutil.move(error.checkpoint, os.path.join(folder, "model.zip.checkpoint"))
     _interrupted["folder"] = folder
-    weakref.finalize(_interrupted_owner, shutil.rmtree, folder, ignore_errors=True)
+    remove_with(_interrupted_owner, folder)
     return Interrupted(
         "Interrupted. What has been learnt is kept until Python ends: "
         "the same call with resume=True goes on.",
@@ -621,9 +629,7 @@ class _Owner:
 _interrupted_owner = _Owner()
 
 
-def read(
-    path: str | os.PathLike[str], *, genes: Sequence[str] | str | os.PathLike[str] | None = None
-) -> Model:
+def read(path: PathLike, *, genes: Sequence[str] | PathLike | None = None) -> Model:
     """Read a model: a folder, a zip or tar file of a folder, or a model of scArches.
 
     Parameters
@@ -638,8 +644,22 @@ def read(
     Returns
     -------
     The model.
+
+    Raises
+    ------
+    FileError
+        There is no such file.
+    ModelError
+        The file is not a model, or a damaged one.
     """
+    if not is_path(path):
+        raise ArgumentError(f"path: expected the path of a model, got {type(path).__name__}.")
     given = os.path.expanduser(os.fspath(path))
+    if re.fullmatch(r"[\w.-]+", given) and not os.path.exists(given):
+        raise FileError(
+            f"There is no file or folder {given}. A model of the index is read as NAME@VERSION: see "
+            "scpoli.models.list()."
+        )
     if "@" in given and not os.path.exists(given):
         return Model(run("models pull", [given], {})["path"])
     if genes is not None:

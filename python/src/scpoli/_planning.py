@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ._data import Data, Workspace, check_data, input_file, schema_entries
+from ._data import Data, Workspace, check_data, input_file
+from ._errors import ArgumentError
 from ._model import Keys
 from ._run import run
 from ._table import resolved, with_options
@@ -95,18 +96,16 @@ def plan(
     """
     chosen = resolved("plan", {"condition_key": condition_key, **options})
     if "condition_key" not in chosen:
-        raise TypeError("plan() needs condition_key, the columns of adata.obs with the conditions.")
+        raise ArgumentError("plan() needs condition_key, the columns of adata.obs with the conditions.")
     with Workspace() as workspace, ExitStack() as files:
 
         def paths(data: Data | Sequence[Data], name: str) -> list[str]:
             parts = data if isinstance(data, (list, tuple)) else [data]
             names = [name] if len(parts) == 1 else [f"{name}[{at}]" for at in range(len(parts))]
-            for part in parts:
-                check_data(part)
+            for part, called in zip(parts, names, strict=True):
+                check_data(part, called)
             return [
-                files.enter_context(
-                    input_file(workspace, part, name=called, layer=chosen.get("layer"), uns=schema_entries)
-                )
+                files.enter_context(input_file(workspace, part, name=called, layer=chosen.get("layer")))
                 for part, called in zip(parts, names, strict=True)
             ]
 

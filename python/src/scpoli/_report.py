@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import anndata as ad
 import pandas as pd
 
-from ._data import Data, Workspace, check_data, input_file, schema_entries
+from ._data import Data, PathLike, Workspace, check_data, input_file
+from ._errors import ArgumentError
 from ._html_report import Report, write_report
 from ._model import Keys, Model
 from ._run import run
@@ -36,7 +36,7 @@ def inspect(adata: Data, **options: Unpack[InspectOptions]) -> dict[str, Any]:
     """
     check_data(adata)
     chosen = resolved("inspect", options)
-    with Workspace() as workspace, input_file(workspace, adata, uns=schema_entries) as path:
+    with Workspace() as workspace, input_file(workspace, adata, every_matrix=True) as path:
         inspection = run("inspect", [path], chosen, names=workspace.names, progress=False)
     if "columns" in inspection:
         inspection["columns"] = pd.DataFrame(inspection["columns"])
@@ -139,7 +139,9 @@ def evaluate(
     check_data(adata)
     chosen = resolved("evaluate", {"cell_type_key": cell_type_key, "condition_key": condition_key, **options})
     if "cell_type_key" not in chosen:
-        raise TypeError("evaluate() needs cell_type_key, the column of adata.obs with the true cell types.")
+        raise ArgumentError(
+            "evaluate() needs cell_type_key, the column of adata.obs with the true cell types."
+        )
     with Workspace() as workspace:
         obsm: list[str] = []
         counts = False
@@ -154,9 +156,9 @@ def evaluate(
 
 def report(
     adata: Data | Model,
-    model: Model | str | os.PathLike[str] | None = None,
+    model: Model | PathLike | None = None,
     *,
-    output: str | os.PathLike[str] | None = None,
+    output: PathLike | None = None,
     height: int = 800,
     **options: Unpack[ReportOptions],
 ) -> Report:

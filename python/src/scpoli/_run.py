@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from ._data import PathLike
 from ._errors import NodeError, error_of
 from ._table import NODE_FOLDER, arguments, in_python
 
@@ -59,7 +60,7 @@ def command(*args: str) -> list[str]:
 
 def run(
     verb: str,
-    positional: Sequence[str | os.PathLike[str]],
+    positional: Sequence[PathLike],
     options: Mapping[str, Any],
     *,
     names: Mapping[str, str] | None = None,

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ._errors import ArgumentError
+
 NODE_FOLDER = Path(__file__).parent / "_node"
 
 
@@ -40,12 +42,12 @@ class Option:
 
         Raises
         ------
-        TypeError
+        ArgumentError
             If the value has an unsupported type.
         """
         if self.kind == "flag":
             if not isinstance(value, (bool,)) and value not in (0, 1):
-                raise TypeError(f"{self.name}={value!r}: expected True or False.")
+                raise ArgumentError(f"{self.name}={value!r}: expected True or False.")
             return [self.flag] if bool(value) != self.turns_off else []
         return [part for text in self._texts(value) for part in (self.flag, text)]
 
@@ -58,7 +60,7 @@ class Option:
             if isinstance(value, str) and "=" in value:
                 return [value]
             if not isinstance(value, Mapping):
-                raise TypeError(f"{self.name}={value!r}: expected a dict, from columns to values.")
+                raise ArgumentError(f"{self.name}={value!r}: expected a dict, from columns to values.")
             return [
                 f"{key}={','.join(_escaped(name) for name in _names(self.name, values))}"
                 for key, values in value.items()
@@ -77,7 +79,9 @@ class Option:
             return ["on" if value else "off"]
         if isinstance(value, (str, int, float, os.PathLike)) or hasattr(value, "item"):
             return [os.fspath(value) if isinstance(value, os.PathLike) else str(value)]
-        raise TypeError(f"{self.name}={value!r}: a value of type {type(value).__name__} is not supported.")
+        raise ArgumentError(
+            f"{self.name}={value!r}: a value of type {type(value).__name__} is not supported."
+        )
 
 
 def _escaped(name: str) -> str:
@@ -89,7 +93,7 @@ def _names(option: str, value: Any) -> Sequence[str]:
         return [value]
     if isinstance(value, Iterable):
         return [str(name) for name in value]
-    raise TypeError(f"{option}={value!r}: expected a name or a list of names.")
+    raise ArgumentError(f"{option}={value!r}: expected a name or a list of names.")
 
 
 @dataclass(frozen=True)
@@ -108,9 +112,19 @@ def _option(entry: Mapping[str, Any]) -> Option:
 
 
 @functools.cache
+def _content() -> dict[str, Any]:
+    return json.loads((NODE_FOLDER / "options.json").read_text(encoding="utf8"))
+
+
+def count_layers() -> list[str]:
+    """Return the layers that may hold counts, in the search order of the command line."""
+    return _content()["count_layers"]
+
+
+@functools.cache
 def table() -> tuple[dict[str, Verb], dict[str, str]]:
     """Read all verbs by name, and the aliases of options."""
-    content = json.loads((NODE_FOLDER / "options.json").read_text(encoding="utf8"))
+    content = _content()
     verbs = {
         verb["name"]: Verb(
             verb["name"],
@@ -127,7 +141,7 @@ def resolved(verb: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises
     ------
-    TypeError
+    ArgumentError
         For an unknown option (with a suggestion), or one that is given twice.
     """
     verbs, aliases = table()
@@ -136,9 +150,9 @@ def resolved(verb: str, options: Mapping[str, Any]) -> dict[str, Any]:
     for given, value in options.items():
         name = given if given in known else aliases.get(given, given)
         if name not in known or name in _hidden:
-            raise TypeError(f"{verb}() has no option '{given}'.{_hint(given, known)}")
+            raise ArgumentError(f"{verb}() has no option '{given}'.{_hint(given, known)}")
         if name in result:
-            raise TypeError(f"{verb}() got '{name}' twice (also as '{given}').")
+            raise ArgumentError(f"{verb}() got '{name}' twice (also as '{given}').")
         if value is not None:
             result[name] = value
     return result
@@ -252,6 +266,8 @@ def in_python(text: str) -> str:
             return f"{option.name}='{value}'"
         return f"{option.name} {value}"
 
+    # the offer of a layer with counts
+    text = re.sub(r"--layer (?:'(.+?)'|([\w.-]+))(?= uses )", r"layer='\1\2'", text)
     text = re.sub(r"(--[a-z][a-z-]*[a-z])(?: ([\w.]+(?:=[\w.]+)?\b))?", replacement, text)
     # what the parser of the command line says of a value
     text = re.sub(r"option '(?:-\w, )?(\w+)[^']*' argument '(.*?)' is invalid", r"\1='\2' is invalid", text)
@@ -259,5 +275,8 @@ def in_python(text: str) -> str:
         r"scpoli (\w+) --help",
         lambda match: f"help(scpoli.{'Model.' if match.group(1) in _methods else ''}{match.group(1)})",
         text,
+    )
+    text = re.sub(
+        r"`scpoli (\w+)`", lambda match: f"`{'Model' if match[1] in _methods else 'scpoli'}.{match[1]}`", text
     )
     return text.replace("scpoli models list", "scpoli.models.list()")

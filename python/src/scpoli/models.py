@@ -7,11 +7,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ._data import PathLike
 from ._model import Model
 from ._run import run
 from ._table import resolved, with_options
@@ -69,7 +69,7 @@ def pull(name: str, *, offline: bool = False) -> Model:
     return Model(run("models pull", [name], {"offline": offline})["path"])
 
 
-def info(name: str | os.PathLike[str] | Model, *, offline: bool = False) -> dict[str, Any]:
+def info(name: PathLike | Model, *, offline: bool = False) -> dict[str, Any]:
     """Describe a model: its card and its entry in the index.
 
     Parameters
@@ -95,8 +95,8 @@ def info(name: str | os.PathLike[str] | Model, *, offline: bool = False) -> dict
 
 
 def pack(
-    model: str | os.PathLike[str] | Model,
-    output: str | os.PathLike[str],
+    model: PathLike | Model,
+    output: PathLike,
     **options: Unpack[ModelsPackOptions],
 ) -> dict[str, Any]:
     """Pack a model and its card into one file, with an entry for an index.

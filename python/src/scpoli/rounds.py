@@ -16,12 +16,11 @@ file written, with its checksum.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._data import Data, Workspace, check_data, input_file, schema_entries
+from ._data import Data, PathLike, Workspace, check_data, input_file
 from ._model import Keys, Model
 from ._run import run as _run
 from ._table import resolved, with_options
@@ -43,11 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = ["cut", "finish", "init", "local", "manifest", "merge", "run", "status", "summary", "survey"]
 
-Path_ = str | os.PathLike[str]
-
 
 def cut(
-    file: Path_, output: Path_, *, shards: int, condition_key: Keys, **options: Unpack[RoundsCutOptions]
+    file: PathLike, output: PathLike, *, shards: int, condition_key: Keys, **options: Unpack[RoundsCutOptions]
 ) -> list[Path]:
     """Cut the file of an atlas into shards, one file each.
 
@@ -73,7 +70,7 @@ def cut(
 
 
 def survey(
-    folder: Path_,
+    folder: PathLike,
     adata: Data,
     *,
     shard: str,
@@ -106,7 +103,7 @@ def survey(
     return _step("rounds survey", folder, adata, resolved("rounds survey", {**keys, **options}))
 
 
-def init(folder: Path_, **options: Unpack[RoundsInitOptions]) -> dict[str, Any]:
+def init(folder: PathLike, **options: Unpack[RoundsInitOptions]) -> dict[str, Any]:
     """Make the plan and the initial weights from the surveys of all shards.
 
     Parameters
@@ -124,7 +121,7 @@ def init(folder: Path_, **options: Unpack[RoundsInitOptions]) -> dict[str, Any]:
 
 
 def local(
-    folder: Path_, adata: Data, *, shard: str, round: int, **options: Unpack[RoundsLocalOptions]
+    folder: PathLike, adata: Data, *, shard: str, round: int, **options: Unpack[RoundsLocalOptions]
 ) -> dict[str, Any]:
     """Train one round of one shard.
 
@@ -149,7 +146,7 @@ def local(
     return _step("rounds local", folder, adata, chosen)
 
 
-def merge(folder: Path_, *, round: int, **options: Unpack[RoundsMergeOptions]) -> dict[str, Any]:
+def merge(folder: PathLike, *, round: int, **options: Unpack[RoundsMergeOptions]) -> dict[str, Any]:
     """Merge the weights of all shards into the initial weights of the next round.
 
     Parameters
@@ -169,7 +166,7 @@ def merge(folder: Path_, *, round: int, **options: Unpack[RoundsMergeOptions]) -
 
 
 def summary(
-    folder: Path_, adata: Data, *, shard: str, **options: Unpack[RoundsSummaryOptions]
+    folder: PathLike, adata: Data, *, shard: str, **options: Unpack[RoundsSummaryOptions]
 ) -> dict[str, Any]:
     """Summarise a shard with the last weights, for the finished model.
 
@@ -191,7 +188,7 @@ def summary(
     return _step("rounds summary", folder, adata, resolved("rounds summary", {"shard": shard, **options}))
 
 
-def finish(folder: Path_, output: Path_, **options: Any) -> Model:
+def finish(folder: PathLike, output: PathLike, **options: Any) -> Model:
     """Make the model from the last weights and the summaries of all shards.
 
     Parameters
@@ -211,7 +208,7 @@ def finish(folder: Path_, output: Path_, **options: Any) -> Model:
     return Model(output)
 
 
-def status(folder: Path_, **options: Unpack[RoundsStatusOptions]) -> dict[str, Any]:
+def status(folder: PathLike, **options: Unpack[RoundsStatusOptions]) -> dict[str, Any]:
     """Show the progress of the run, missing files and losses.
 
     Parameters
@@ -228,7 +225,7 @@ def status(folder: Path_, **options: Unpack[RoundsStatusOptions]) -> dict[str, A
     return _step("rounds status", folder, None, resolved("rounds status", options))
 
 
-def manifest(files: Sequence[Path_], **options: Unpack[RoundsManifestOptions]) -> dict[str, Any]:
+def manifest(files: Sequence[PathLike], **options: Unpack[RoundsManifestOptions]) -> dict[str, Any]:
     """Show what is in files of a run, before they leave an institution.
 
     Parameters
@@ -246,9 +243,9 @@ def manifest(files: Sequence[Path_], **options: Unpack[RoundsManifestOptions]) -
 
 
 def run(
-    folder: Path_,
-    files: Sequence[Path_],
-    output: Path_,
+    folder: PathLike,
+    files: Sequence[PathLike],
+    output: PathLike,
     *,
     condition_key: Keys,
     cell_type_key: Keys | None = None,
@@ -282,13 +279,13 @@ def run(
     return Model(output)
 
 
-def _step(verb: str, folder: Path_, adata: Data | None, chosen: dict[str, Any]) -> dict[str, Any]:
+def _step(verb: str, folder: PathLike, adata: Data | None, chosen: dict[str, Any]) -> dict[str, Any]:
     with Workspace() as workspace:
         placed = workspace.place(verb, chosen)
         if adata is None:
             return _run(verb, [folder], placed, names=workspace.names)
         check_data(adata)
-        with input_file(workspace, adata, layer=placed.get("layer"), uns=schema_entries) as path:
+        with input_file(workspace, adata, layer=placed.get("layer")) as path:
             return _run(verb, [folder, path], placed, names=workspace.names)
 
 
