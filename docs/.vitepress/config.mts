@@ -121,6 +121,11 @@ export default defineConfig({
     // the page is part of the site (docs:app)
     ["link", { rel: "icon", href: `${base}app/icon.svg` }],
   ],
+  // The members of the library are not in the sidebar, so they have no neighbours in it.
+  transformPageData(page) {
+    if (page.relativePath.startsWith("reference/api/"))
+      Object.assign(page.frontmatter, { prev: false, next: false });
+  },
   themeConfig: {
     search: {
       provider: "local",

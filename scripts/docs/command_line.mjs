@@ -88,7 +88,7 @@ writeFileSync(
   [
     "# Command line",
     "",
-    "`scpoli VERB --help` prints what these pages have.",
+    "All verbs and their options. `scpoli VERB --help` prints the same.",
     "",
     ...Object.entries(grouped()).flatMap(([group, members]) => [
       `## ${group}`,
