@@ -305,49 +305,60 @@ export function paint(
   visible: Uint8Array | null,
   paper: Paper,
 ): Uint8Array {
-  const bytes = new Uint8Array(4 * cells);
+  const pixels = new Uint32Array(cells);
   const isSelected = selection && new Uint8Array(cells);
   if (isSelected) for (const cell of selection.cells) isSelected[cell] = 1;
-  const colours = groups?.entries.map(({ colour }) => bytesOf(colour));
   const isShown =
     groups && isolated.length > 0 ? groups.entries.map(({ name }) => isolated.includes(name)) : null;
-  const { low, high } = range ?? { low: 0, high: 1 };
-  const steps =
-    range &&
-    Array.from({ length: 257 }, (_, step) =>
-      bytesOf(colourOfValue(range, low + ((high - low) * step) / 256, paper)),
-    );
-  const missing = bytesOf(missingColour);
+  const colours = range ? rampColours(range, paper) : groups!.entries.map(({ colour }) => colour);
+  const [shown, faded] = [shownOpacity, fadedOpacity].map((opacity) =>
+    Uint32Array.from(colours, (colour) => pixelOf(colour, opacity)),
+  ) as [Uint32Array, Uint32Array];
   for (let cell = 0; cell < cells; cell++) {
     if (visible && !visible[cell]) continue;
-    const value = range?.values[cell] ?? NaN;
-    const share = Math.min(1, Math.max(0, (value - low) / (high - low)));
-    // the first step is for zero alone
-    const colour = colours
-      ? colours[groups!.codes[cell]!]!
-      : Number.isFinite(value)
-        ? steps![share > 0 ? Math.max(1, Math.round(256 * share)) : 0]!
-        : missing;
-    const fades = (isSelected && !isSelected[cell]) || (isShown && !isShown[groups!.codes[cell]!]);
-    bytes.set(colour, 4 * cell);
-    bytes[4 * cell + 3] = fades ? fadedOpacity : shownOpacity;
+    const code = range ? rampStep(range, range.values[cell]!) : groups!.codes[cell]!;
+    const fades = (isSelected && !isSelected[cell]) || (isShown && !isShown[code]);
+    pixels[cell] = fades ? faded[code]! : shown[code]!;
   }
-  return bytes;
+  return new Uint8Array(pixels.buffer);
 }
+
+/** Red, green, blue and opacity in one number, in the order of this computer's bytes. */
+function pixelOf(colour: string, opacity: number): number {
+  return new Uint32Array(Uint8Array.of(...bytesOf(colour), opacity).buffer)[0]!;
+}
+
+const rampSteps = 256;
+
+/** Colours of a range in steps, then that of a missing value; the first step is for zero alone. */
+function rampColours(range: Range, paper: Paper): string[] {
+  const { low, high } = range;
+  const steps = Array.from({ length: rampSteps + 1 }, (_, step) =>
+    colourOfValue(range, low + ((high - low) * step) / rampSteps, paper),
+  );
+  return [...steps, missingColour];
+}
+
+/** Entry of a value in `rampColours`. */
+function rampStep({ low, high }: Range, value: number): number {
+  if (!Number.isFinite(value)) return rampSteps + 1;
+  const share = Math.min(1, Math.max(0, (value - low) / (high - low)));
+  return share > 0 ? Math.max(1, Math.round(rampSteps * share)) : 0;
+}
+
+const [colouredOpacity, greyOpacity] = [200, 150];
 
 /** Bytes per landmark: grey, or the colour of its group if chosen and known. */
 export function paintReference(shown: Coloring, view: View, cells: number, paper: Paper): Uint8Array {
-  const bytes = new Uint8Array(4 * cells);
+  const pixels = new Uint32Array(cells);
   const codes = view.reference === "coloured" ? shown.groups?.reference : null;
-  const colours = shown.groups?.entries.map(({ colour }) => bytesOf(colour));
+  const colours = shown.groups?.entries.map(({ colour }) => pixelOf(colour, colouredOpacity));
   const isShown =
     view.isolated.length > 0 ? shown.groups?.entries.map(({ name }) => view.isolated.includes(name)) : null;
-  const grey = bytesOf(referenceColour(paper));
+  const grey = pixelOf(referenceColour(paper), greyOpacity);
   for (let cell = 0; cell < cells; cell++) {
     const code = codes?.[cell] ?? -1;
-    const isColoured = code >= 0 && (!isShown || isShown[code]);
-    bytes.set(isColoured ? colours![code]! : grey, 4 * cell);
-    bytes[4 * cell + 3] = isColoured ? 200 : 150;
+    pixels[cell] = code >= 0 && (!isShown || isShown[code]) ? colours![code]! : grey;
   }
-  return bytes;
+  return new Uint8Array(pixels.buffer);
 }

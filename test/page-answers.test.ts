@@ -18,6 +18,7 @@ import {
   ScPoli,
 } from "../dist/index.js";
 import { factorize } from "../dist/data/labels.js";
+import { Random } from "../dist/numerics/random.js";
 import { TestPage } from "./browser.ts";
 import { scpoli, temporaryFolder } from "./command.ts";
 import {
@@ -38,6 +39,27 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const folder = temporaryFolder();
 const url = await serve();
 const browser = await launchDrawingBrowser();
+
+type Place = readonly [x: number, y: number];
+
+/** Cells of the query in a saved picture, in its pixels; those outside a selection are faded. */
+const dotsOf = (svg: string): { readonly at: Place; readonly isFaded: boolean }[] =>
+  [...svg.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)" [^>]* fill-opacity="(0.88|0.11)"/g)].map(
+    ([, x, y, opacity]) => ({ at: [Number(x), Number(y)], isFaded: opacity === "0.11" }),
+  );
+
+/** Even-odd rule by the angle that the outline turns around the place. */
+function isInside([x, y]: Place, corners: readonly Place[]): boolean {
+  const turns = corners.map(([x1, y1], i) => {
+    const [x2, y2] = corners[(i + 1) % corners.length]!;
+    const [a, b] = [
+      [x1 - x, y1 - y],
+      [x2 - x, y2 - y],
+    ] as const;
+    return Math.atan2(a[0] * b[1] - a[1] * b[0], a[0] * b[0] + a[1] * b[1]);
+  });
+  return Math.round(turns.reduce((sum, turn) => sum + turn, 0) / (2 * Math.PI)) % 2 !== 0;
+}
 
 describe("the example, mapped", async () => {
   const { page, errors, foreign } = await TestPage.open(browser, url);
@@ -132,6 +154,62 @@ describe("the example, mapped", async () => {
     await page.keyboard.up("Shift");
     assert.equal(await selected(), 720, "Shift adds");
     await page.keyboard.press("Escape");
+    await tool(/Move and zoom/);
+  });
+
+  test("random lassos select exactly the cells inside: zoomed, moved, resized, after other views", async () => {
+    const random = new Random(7, "lassos");
+    const upTo = (least: number, most: number): number => least + (most - least) * random.uniform();
+    const zoomAndMove = async (): Promise<void> => {
+      const box = (await plot.boundingBox())!;
+      await tool(/Move and zoom/);
+      await page.mouse.move(box.x + upTo(0.2, 0.8) * box.width, box.y + 0.5 * box.height);
+      await page.mouse.wheel(0, upTo(-250, 60));
+      await page.mouse.down();
+      await page.mouse.move(box.x + 0.5 * box.width, box.y + upTo(0.3, 0.7) * box.height, { steps: 3 });
+      await page.mouse.up();
+    };
+    const changes: readonly (() => Promise<unknown>)[] = [
+      () => plot.press("0"),
+      zoomAndMove,
+      () => page.setViewportSize({ width: 1180, height: 760 }),
+      zoomAndMove,
+      () => tab("Types"),
+      () => step(page, "Save").click(),
+      () => tool(/Reset view/),
+      () => page.setViewportSize({ width: 1440, height: 900 }),
+      zoomAndMove,
+      () => tab("Overview"),
+      () => plot.press("0"),
+    ];
+    let enclosed = 0;
+    for (const change of changes) {
+      await change();
+      await step(page, "Explore").click();
+      await tool(/Lasso/);
+      const box = (await plot.boundingBox())!;
+      const corners = Array.from({ length: 3 + random.below(10) }, (): Place => [
+        Math.round(upTo(2, box.width - 2)),
+        Math.round(upTo(2, box.height - 2)),
+      ]);
+      const [left, top] = [Math.ceil(box.x), Math.ceil(box.y)];
+      for (const [i, [x, y]] of corners.entries()) {
+        await page.mouse.move(left + x, top + y);
+        if (i === 0) await page.mouse.down();
+      }
+      await page.mouse.up();
+      const outline = corners.map(([x, y]) => [x + left - box.x, y + top - box.y] as const);
+      const inside = dotsOf(await pictureOfCells()).filter(({ at }) => isInside(at, outline));
+      assert.equal(
+        (await page.locator(".selection").count()) > 0 ? await selected() : 0,
+        inside.length,
+        `${change}, corners ${JSON.stringify(outline)}`,
+      );
+      assert.ok(inside.every(({ isFaded }) => !isFaded));
+      enclosed += inside.length;
+      if (inside.length > 0) await tool(/Clear selection/);
+    }
+    assert.ok(enclosed > 300, `${enclosed} cells in all lassos`);
     await tool(/Move and zoom/);
   });
 

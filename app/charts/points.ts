@@ -1,7 +1,7 @@
 // Points by WebGL (deck.gl): the query's cells over the reference, from positions, colours and a camera.
 import { Deck, OrthographicView } from "@deck.gl/core";
-import { ScatterplotLayer } from "@deck.gl/layers";
 import type { Camera } from "./camera.js";
+import { DotsLayer } from "./dots-layer.js";
 import { isSoftware, Thinning } from "./thinning.js";
 
 export interface PointSet {
@@ -56,7 +56,6 @@ export class Points {
       // the points' edges are smooth as they are; the browser's own smoothing costs most of a picture without
       // a graphics card
       deviceProps: { type: "webgl", webgl: { antialias: false, preserveDrawingBuffer: false } },
-      pickingRadius: 4,
       useDevicePixels: true,
       getCursor: ({ isDragging }) => (isDragging ? "grabbing" : "default"),
       onViewStateChange: ({ viewState }) => {
@@ -65,8 +64,8 @@ export class Points {
         onCamera(this.#camera);
         this.#moves();
       },
-      onHover: ({ index, layer, x, y }) => onHover(this.#hit(index, layer?.id), x, y),
-      onClick: ({ index, layer }) => onClick(this.#hit(index, layer?.id)),
+      onHover: ({ x, y }) => onHover(this.#hit(x, y), x, y),
+      onClick: ({ x, y }) => onClick(this.#hit(x, y)),
       layers: [],
       onAfterRender: () => {
         canvas.dataset["frames"] = String(++frames); // to be seen from outside: what was drawn, and how often
@@ -101,12 +100,14 @@ export class Points {
       );
   }
 
-  /** @param index - of what is drawn; -1: nothing */
-  #hit(index: number, id: string | undefined): Hit | null {
-    const set = this.#shown.find((one) => one.id === id);
-    if (index < 0 || !set) return null;
-    const place = index * this.#k;
-    return { set: set.id, point: set.points.order?.[place] ?? place };
+  /** The point under a pixel; one of the query before one of the reference. */
+  #hit(x: number, y: number): Hit | null {
+    const { width, height } = this.#deck;
+    for (const { id, points } of this.#shown.toReversed()) {
+      const place = nearestPoint(points, this.#camera, width, height, [x, y]);
+      if (place !== null) return { set: id, point: points.order?.[place] ?? place };
+    }
+    return null;
   }
 
   #draw(k: number): void {
@@ -164,22 +165,44 @@ function inOrder(points: PointSet): PointSet {
   return { ...points, positions: places, colours: new Uint8Array(paints.buffer) };
 }
 
+/** How far from a dot the pointer still means it, in pixels. */
+const reach = 2;
+
+/** The point nearest to a pixel, of those drawn under it; null where there is none. */
+function nearestPoint(
+  { positions, colours, radius }: PointSet,
+  camera: Camera,
+  width: number,
+  height: number,
+  [x, y]: readonly [number, number],
+): number | null {
+  const scale = 2 ** camera.zoom;
+  // the pixel in the data's units
+  const [left, bottom] = [
+    camera.target[0] + (x - width / 2) / scale,
+    camera.target[1] - (y - height / 2) / scale,
+  ];
+  let nearest = null;
+  let least = ((radius + reach) / scale) ** 2;
+  for (let point = 0; point < positions.length / 2; point++) {
+    const distance = (positions[2 * point]! - left) ** 2 + (positions[2 * point + 1]! - bottom) ** 2;
+    // of two at the same distance the later one is on top
+    if (distance <= least && colours[4 * point + 3]! > 0) [nearest, least] = [point, distance];
+  }
+  return nearest;
+}
+
 /** @param k - every k-th point is drawn */
-function layer(id: string, { positions, colours, radius }: PointSet, k: number): ScatterplotLayer {
-  return new ScatterplotLayer({
+function layer(id: string, { positions, colours, radius }: PointSet, k: number): DotsLayer {
+  return new DotsLayer({
     id,
     data: {
       length: Math.ceil(positions.length / 2 / k),
       attributes: {
         getPosition: { value: positions, size: 2, stride: 8 * k },
-        getFillColor: { value: colours, size: 4, normalized: true, stride: 4 * k },
+        getColor: { value: colours, size: 4, normalized: true, stride: 4 * k },
       },
     },
-    getRadius: radius,
-    radiusUnits: "pixels",
-    stroked: false,
-    antialiasing: true,
-    pickable: true,
-    updateTriggers: { getRadius: radius },
+    radius,
   });
 }

@@ -1,6 +1,6 @@
 // The lasso. Its line is in pixels, and cells are selected with the camera that draws the picture.
 import { useSignal } from "@preact/signals";
-import { toPixels, type Camera } from "../charts/camera.js";
+import type { Camera } from "../charts/camera.js";
 import { pointsInside } from "../charts/polygon.js";
 import { modeOf, select } from "../selecting.js";
 
@@ -21,21 +21,19 @@ export function LassoOverlay({ positions, tool, camera, size: { width, height },
     const box = (event.currentTarget as Element).getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
-  const corners = (): readonly Point[] => {
-    const [from, to] = [line.value[0]!, line.value.at(-1)!];
-    return tool === "lasso" ? line.value : [from, [to[0], from[1]], to, [from[0], to[1]]];
+  const corners = (points: readonly Point[]): readonly Point[] => {
+    const [from, to] = [points[0]!, points.at(-1)!];
+    return tool === "lasso" ? points : [from, [to[0], from[1]], to, [from[0], to[1]]];
   };
   const end = (event: PointerEvent): void => {
-    if (line.value.length > 2) {
-      const place = (cell: number): Point =>
-        toPixels(camera, width, height, positions[2 * cell]!, positions[2 * cell + 1]!);
-      select(
-        pointsInside(corners(), positions.length / 2, place),
-        tool === "lasso" ? "in a lasso" : "in a box",
-        modeOf(event),
-      );
-    }
+    const points = line.value.length > 0 ? [...line.value, at(event)] : [];
     line.value = [];
+    if (!isDragged(points)) return;
+    select(
+      pointsInside(corners(points), positions, camera, width, height),
+      tool === "lasso" ? "in a lasso" : "in a box",
+      modeOf(event),
+    );
   };
   return (
     <svg
@@ -56,11 +54,16 @@ export function LassoOverlay({ positions, tool, camera, size: { width, height },
     >
       {line.value.length > 1 && (
         <polygon
-          points={corners()
+          points={corners(line.value)
             .map(([x, y]) => `${x},${y}`)
             .join(" ")}
         />
       )}
     </svg>
   );
+}
+
+/** Whether the pointer was moved: a click draws nothing. */
+function isDragged(points: readonly Point[]): boolean {
+  return points.some(([x, y]) => Math.abs(x - points[0]![0]) + Math.abs(y - points[0]![1]) > 3);
 }
