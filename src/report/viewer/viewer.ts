@@ -309,12 +309,14 @@ class CellView {
     titles.append(cellOf("th", "group"), ...sources.map(({ name }) => cellOf("th", name)));
     return [
       titles,
-      ...names.map((name, group) => {
+      ...names.flatMap((name, group) => {
+        // a type of the file's labels, or of the model, that no cell has
+        if (query[group] === 0 && reference[group] === 0) return [];
         const first = document.createElement("td");
         first.append(this.#groupButton(name, group));
         const row = document.createElement("tr");
         row.append(first, ...sources.map(({ cells }) => cellOf("td", cells[group]!.toLocaleString("en-US"))));
-        return row;
+        return [row];
       }),
     ];
   }
@@ -323,6 +325,7 @@ class CellView {
     const colour = this.#colouring.colours![this.#paper()][group]!;
     const button = document.createElement("button");
     button.type = "button";
+    button.dataset["group"] = String(group);
     button.setAttribute("aria-pressed", String(this.#picked.has(group)));
     button.title = "show only this group, or this group with others already chosen";
     const swatch = document.createElement("span");
@@ -332,7 +335,8 @@ class CellView {
     button.addEventListener("click", () => {
       if (!this.#picked.delete(group)) this.#picked.add(group);
       this.#recolour();
-      byId("legend")!.querySelectorAll("button")[group]?.focus();
+      // the legend is new: its button of this group
+      byId("legend")!.querySelector<HTMLButtonElement>(`button[data-group="${group}"]`)?.focus();
     });
     return button;
   }
