@@ -4,7 +4,6 @@ import { guarded } from "./job-status.js";
 import { openCells } from "./opening.js";
 import type { LocalFile } from "./protocol.js";
 import { showSession } from "./session.js";
-import { unpackSession } from "./session-file.js";
 import { announcement, isUnsaved, job, step } from "./state.js";
 import { count } from "./text.js";
 import { JobError } from "./worker/errors.js";
@@ -16,6 +15,7 @@ export async function openExample(): Promise<void> {
     const [session, query, model] = await Promise.all(
       [sessionName, exampleFiles.query, exampleFiles.model].map(fetchFile),
     );
+    const { unpackSession } = await import("./session-file.js");
     const mapped = await unpackSession(session!.file);
     showSession({
       ...mapped,

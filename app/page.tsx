@@ -22,11 +22,7 @@ import {
 } from "./state.js";
 import { chooseTheme, theme } from "./theme.js";
 import { JobBar } from "./views/job-bar.js";
-import { OpenView } from "./views/open.js";
-import { TrainView } from "./views/train.js";
-import { MapView } from "./views/map.js";
-import { ExploreView } from "./views/explore.js";
-import { SaveView } from "./views/save.js";
+import { StepView } from "./views/step-view.js";
 
 const steps: readonly { readonly id: Step; readonly name: string; readonly needs: string }[] = [
   { id: "open", name: "Open", needs: "" },
@@ -79,11 +75,7 @@ export function Page() {
       <Messages />
       <ChooseAgain />
       <main id="main" ref={main} tabIndex={-1} class={`view-${step.value}`}>
-        {step.value === "open" && <OpenView />}
-        {step.value === "train" && <TrainView />}
-        {step.value === "map" && <MapView />}
-        {step.value === "explore" && <ExploreView />}
-        {step.value === "save" && <SaveView />}
+        <StepView />
       </main>
       {isDragging && (
         <div class="drop-anywhere" aria-hidden="true">

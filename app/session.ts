@@ -1,7 +1,7 @@
 // A saved session: the model, the results, the answers and what was decided, to continue later. It holds the
 // counts where that is asked for.
 import { keptAnswers, restoreAnswers } from "./kept-answers.js";
-import { packSession, unpackSession, type SavedSession } from "./session-file.js";
+import type { SavedSession } from "./session-file.js";
 import { emptyView, nothing, replaceWork, work, type DataFile, type View } from "./state.js";
 
 /** @param withCounts - whether the file of the cells is in it */
@@ -9,6 +9,7 @@ export async function saveSession(
   withCounts: boolean,
 ): Promise<{ readonly file: Blob; readonly name: string }> {
   const { query, model, result, request, addedTypes, annotation, view } = work.value;
+  const { packSession } = await import("./session-file.js");
   const bytes = await packSession({
     query: query && (withCounts ? query : withoutFiles(query)),
     model,
@@ -31,6 +32,7 @@ function withoutFiles({ files: _files, ...rest }: DataFile): Omit<DataFile, "fil
 
 /** @throws JobError where the file is no session of this page */
 export async function openSession(file: File): Promise<void> {
+  const { unpackSession } = await import("./session-file.js");
   showSession(await unpackSession(file));
 }
 

@@ -3,7 +3,7 @@ import type { Plot } from "scpoli";
 import { guarded } from "../job-status.js";
 import { download } from "../files.js";
 import { Icon } from "../icons.js";
-import { savePlot, type Plots } from "../saving.js";
+import type { Plots } from "../saving.js";
 
 /**
  * @param name - of the chart, also in the file's name
@@ -12,6 +12,7 @@ import { savePlot, type Plots } from "../saving.js";
 export function SaveChart({ name, plot }: { readonly name: string; readonly plot: (plots: Plots) => Plot }) {
   const save = (kind: "svg" | "png"): Promise<void> =>
     guarded("The picture could not be saved", async () => {
+      const { savePlot } = await import("../saving.js");
       const { file, name: fileName } = await savePlot(kind, name, plot);
       download(file, fileName);
     });
