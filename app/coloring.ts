@@ -60,6 +60,8 @@ export interface Coloring {
 
 export const unknownName = "unknown";
 export const missingName = "missing";
+/** Cells that the user has not labelled. */
+export const noLabelName = "no label";
 
 /** The chosen colouring, in the present theme. */
 export const coloring = computed<Coloring | null>(() => coloringFor(theme.value));
@@ -119,7 +121,7 @@ function coloringOf(by: ColourBy, result: MappingResult, all: Known): Coloring |
     case "condition":
       return byCondition(result, by.key, all.paper);
     case "annotation":
-      return all.annotation && byNames(all.annotation.title, all.annotation, result, all.paper);
+      return all.annotation && byNames(all.annotation.title, all.annotation, result, all.paper, noLabelName);
     case "column": {
       const column = all.columns.get(by.name);
       if (!column) return null;
@@ -179,6 +181,7 @@ function byNames(
   { codes, names }: { readonly codes: Int32Array; readonly names: readonly string[] },
   { levels }: MappingResult,
   paper: Paper,
+  missing = missingName,
 ): Coloring {
   const numbers = names.map((name) => colourNumber(levels, name));
   const areTypes = numbers.some((number) => number >= 0);
@@ -192,6 +195,8 @@ function byNames(
         ? otherColour(code, paper)
         : typeColour(numbers[code]! >= 0 ? numbers[code]! : next++, paper),
     })),
+    null,
+    missing,
   );
 }
 
@@ -221,6 +226,7 @@ function grouped(
   codes: Int32Array,
   names: readonly { readonly name: string; readonly colour: string }[],
   reference: Int32Array | null = null,
+  nameOfMissing = missingName,
 ): Coloring {
   const cells = new Int32Array(names.length + 1);
   for (const code of codes) cells[code < 0 ? names.length : code]!++;
@@ -236,7 +242,7 @@ function grouped(
   return {
     title,
     groups: {
-      entries: [...entries, { name: missingName, colour: missingColour, cells: missing, reference: null }],
+      entries: [...entries, { name: nameOfMissing, colour: missingColour, cells: missing, reference: null }],
       codes: codes.map((code) => (code < 0 ? names.length : code)),
       reference,
     },
@@ -260,12 +266,45 @@ function byNumber(
   return { title, groups: null, range: { low, high, values, isExpression } };
 }
 
-/** Groups named in the picture: those that colour the cells, else the predicted types. */
+/**
+ * Groups named in the picture: those that colour the cells where each has its place, else the predicted
+ * types. Samples lie over each other, and a name at their median would say nothing.
+ */
 export const labelGroups = computed<Groups | null>(() => {
-  const shown = coloring.value;
-  if (shown?.groups) return shown.groups;
-  return coloringBy({ kind: "predicted", level: work.value.view.level })?.groups ?? null;
+  const groups = coloring.value?.groups ?? null;
+  const { result, view } = work.value;
+  if (!result || view.colourBy.kind === "predicted") return groups;
+  if (groups && separation(groups, result.positions) > 0.5) return groups;
+  return coloringBy({ kind: "predicted", level: view.level })?.groups ?? groups;
 });
+
+const separations = new WeakMap<Int32Array, number>();
+
+/** Share of the variance of the positions that lies between groups, 0..1; 0 for a single group. */
+function separation({ codes, entries }: Groups, positions: Float32Array): number {
+  const known = separations.get(codes);
+  if (known !== undefined) return known;
+  const cells = new Float64Array(entries.length);
+  const sums = new Float64Array(2 * entries.length);
+  let [squares, x, y] = [0, 0, 0];
+  for (let cell = 0; cell < codes.length; cell++) {
+    const [code, px, py] = [codes[cell]!, positions[2 * cell]!, positions[2 * cell + 1]!];
+    cells[code]!++;
+    sums[2 * code]! += px;
+    sums[2 * code + 1]! += py;
+    squares += px ** 2 + py ** 2;
+    x += px;
+    y += py;
+  }
+  const ofMean = (x ** 2 + y ** 2) / codes.length;
+  const between = cells.reduce(
+    (sum, n, group) => sum + (n > 0 ? (sums[2 * group]! ** 2 + sums[2 * group + 1]! ** 2) / n : 0),
+    -ofMean,
+  );
+  const share = squares > ofMean ? between / (squares - ofMean) : 0;
+  separations.set(codes, share);
+  return share;
+}
 
 const orders = new WeakMap<Float32Array, Uint32Array>();
 

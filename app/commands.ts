@@ -40,6 +40,7 @@ const trainingFlags: Readonly<Partial<Record<keyof TrainRequest, string>>> = {
   epochs: "--epochs",
   pretrainingEpochs: "--pretraining-epochs",
   eta: "--eta",
+  etaCrossEntropy: "--eta-cross-entropy",
   alphaEpochAnneal: "--anneal-epochs",
   minibatch: "--minibatch",
   lr: "--lr",

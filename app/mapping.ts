@@ -75,11 +75,11 @@ function relabelled(before: MappingResult, after: MappingResult, name: string): 
     const was = old.types[old.predicted[cell]!]!;
     from.set(was, (from.get(was) ?? 0) + 1);
   });
-  const words = [...from]
-    .sort(([, a], [, b]) => b - a)
-    .slice(0, 3)
-    .map(([was, n]) => `${count(n)} called ${was}`);
-  return `${counted(cells, "cell")} got this label, before: ${words.join(", ")}.`;
+  const sources = [...from].sort(([, a], [, b]) => b - a);
+  const words = sources.slice(0, 3).map(([was, n]) => `${count(n)} were called ${was}`);
+  const others = sources.slice(3).reduce((sum, [, n]) => sum + n, 0);
+  if (others > 0) words.push(`${count(others)} something else`);
+  return `${counted(cells, "cell")} got this label; before, ${words.join(", ")}.`;
 }
 
 export function stopMapping(): void {

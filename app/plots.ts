@@ -269,7 +269,6 @@ export function qualityPlot(title: string, unit: string, values: Float32Array): 
     x: unit,
     range: [0, highest || 1],
     unit: "cells",
-    legend: "cells",
     groups: [{ name: "cells of the query", values }],
   });
 }

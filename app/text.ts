@@ -1,7 +1,8 @@
 // Numbers, sizes and durations as text.
 
 export const count = (value: number): string => Math.round(value).toLocaleString("en-US");
-export const percent = (share: number, digits = 1): string => `${(100 * share).toFixed(digits)} %`;
+/** No line is broken before the sign. */
+export const percent = (share: number, digits = 1): string => `${(100 * share).toFixed(digits)}\u00a0%`;
 export const counted = (value: number, what: string): string =>
   `${count(value)} ${what}${value === 1 ? "" : "s"}`;
 

@@ -157,7 +157,7 @@ describe("the example, mapped", async () => {
     await tool(/Move and zoom/);
   });
 
-  test("random lassos select exactly the cells inside: zoomed, moved, resized, after other views", async () => {
+  test("random lassos select exactly the cells inside: zoomed, moved, resized, in other views", async () => {
     const random = new Random(7, "lassos");
     const upTo = (least: number, most: number): number => least + (most - least) * random.uniform();
     const zoomAndMove = async (): Promise<void> => {
@@ -276,7 +276,7 @@ describe("the example, mapped", async () => {
       return page.locator(".tooltip").innerText();
     };
     const ofQuery = await cardAt(query.at(-1)!);
-    assert.match(ofQuery, /probability \d+ %, novelty \d\.\d\d\s+sample: P\d+_(ctrl|stim)/);
+    assert.match(ofQuery, /probability \d+\s%, novelty \d\.\d\d\s+sample: P\d+_(ctrl|stim)/);
     assert.doesNotMatch(ofQuery, /uncertainty/, "one number says how sure a label is");
     const ofReference = await cardAt(free);
     assert.match(ofReference, /Reference cell\s+[A-Z].*\s+sample: P\d+_(ctrl|stim)/);

@@ -4,7 +4,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { modelOptions, trainingOptions } from "../app/training-options.ts";
 import { pageWords } from "../app/words.ts";
+import { defaults } from "../dist/contract/options.js";
 
 const source = fileURLToPath(new URL("../src", import.meta.url));
 
@@ -39,4 +41,17 @@ test("messages keep their content without flags of the command line", () => {
     "The file is read more than once: 5 of 9 genes fit. More memory needs fewer passes.",
   );
   assert.equal(pageWords("A sentence of 90 %; with 1.5 parts."), "A sentence of 90 %; with 1.5 parts.");
+});
+
+test("the fields of the page Train name the library's defaults", () => {
+  const values: Readonly<Record<string, unknown>> = { ...defaults, seed: 0 };
+  const numbers = [...modelOptions, ...trainingOptions].filter(({ standard }) => /^[\d.]+$/.test(standard));
+  assert.ok(numbers.length > 8);
+  for (const { name, standard } of numbers) assert.equal(Number(standard), values[name], name);
+  assert.match(modelOptions.find(({ name }) => name === "hiddenLayerSizes")!.standard, /\b128$/);
+  assert.equal(defaults.hiddenWidth, 128);
+  assert.equal(
+    trainingOptions.find(({ name }) => name === "pretrainingEpochs")!.standard,
+    `${100 * defaults.pretrainingShare} % of the epochs`,
+  );
 });

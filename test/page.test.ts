@@ -264,7 +264,7 @@ describe("the whole flow on the built-in example", async () => {
     await page.getByRole("button", { name: "Evaluate" }).click();
     await page.getByRole("heading", { name: "Label transfer" }).waitFor({ timeout: 60_000 });
     await isIdle(page);
-    const accuracy = Number(/Accuracy\s+([\d.]+) %/.exec(await page.locator("#panel").innerText())![1]);
+    const accuracy = Number(/Accuracy\s+([\d.]+)\s%/.exec(await page.locator("#panel").innerText())![1]);
     assert.ok(accuracy > 30 && accuracy < 100, `${accuracy} %`);
     await look(page, "10-metrics");
     const confusion = page.getByRole("group", { name: "Save the picture: Confusion of cell types" });

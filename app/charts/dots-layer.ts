@@ -1,6 +1,6 @@
 // A deck.gl layer of round dots, drawn as WebGL points. The layers of deck.gl draw each dot as an instance of
-// a square: where the processor draws (SwiftShader), every instance is a drawing of its own, and 100,000 cells
-// take seconds.
+// a square: where the processor draws (SwiftShader), every instance is a drawing of its own, and 100,000
+// cells take seconds.
 import { Layer, type DefaultProps, type LayerContext, type LayerProps } from "@deck.gl/core";
 import { Model } from "@luma.gl/engine";
 

@@ -1,5 +1,5 @@
 // Names in the picture: at the median cell of each group, and beside prototypes.
-import { labelGroups, missingName, unknownName, type Groups } from "../coloring.js";
+import { labelGroups, missingName, noLabelName, unknownName, type Groups } from "../coloring.js";
 import { toPixels, type Camera } from "../charts/camera.js";
 import type { MappingResult, PrototypePlace } from "../protocol.js";
 import { cellsWhere } from "../selecting.js";
@@ -87,6 +87,8 @@ interface Place {
   readonly cells: number;
 }
 
+/** Groups that have no place of their own. */
+const nameless: readonly string[] = [missingName, noLabelName, unknownName];
 const placesOf = new WeakMap<object, Place[]>();
 
 function labelPlaces({ codes, entries }: Groups, positions: Float32Array): Place[] {
@@ -94,7 +96,7 @@ function labelPlaces({ codes, entries }: Groups, positions: Float32Array): Place
   if (known) return known;
   const least = codes.length * 0.002;
   const places = entries.flatMap(({ name, cells }, code): Place[] => {
-    if (cells < Math.max(1, least) || name === missingName || name === unknownName) return [];
+    if (cells < Math.max(1, least) || nameless.includes(name)) return [];
     const cellsOfGroup = cellsWhere(codes, code);
     const middle = (axis: number): number =>
       Float32Array.from(cellsOfGroup, (cell) => positions[2 * cell + axis]!).sort()[

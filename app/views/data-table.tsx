@@ -105,7 +105,7 @@ function SortHead({
     <th scope="col" class={isNumber ? "right" : ""} aria-sort={order}>
       <button class="quiet sort" title={hint ?? `Sort by ${name}`} onClick={onSort}>
         {name}
-        <span aria-hidden="true">{sign}</span>
+        {sign !== "" && <span aria-hidden="true">{sign}</span>}
       </button>
     </th>
   );

@@ -130,8 +130,8 @@ export interface HistogramOptions {
   }[];
   /** What is counted */
   unit: string;
-  /** Title of the legend of the groups */
-  legend: string;
+  /** Title of the legend of the groups. Default: no legend, for a single group */
+  legend?: string;
   /** A vertical dashed line with a text */
   mark?: {
     /** Position on the axis of values */
@@ -153,12 +153,11 @@ export function histogram(options: HistogramOptions): Plot {
   const up = yAxis(area, { label: unit, range: [0, Math.max(1, ...totals)] });
   const colours = groups.map(({ colour }, i) => colour ?? groupColour(i));
   const edge = (bin: number): number => range[0] + ((range[1] - range[0]) * bin) / bins;
-  const legend = groupLegend(
-    legendTitle,
-    groups.map(({ name }, i) => ({ name, colour: colours[i]! })),
-    width,
-    area.bottom + 46,
-  );
+  const entries = groups.map(({ name }, i) => ({ name, colour: colours[i]! }));
+  const legend =
+    legendTitle === undefined
+      ? { svg: "", height: 0 }
+      : groupLegend(legendTitle, entries, width, area.bottom + 46);
   const binName = (bin: number): string => `${number(edge(bin))} to ${number(edge(bin + 1))}`;
   const rows = totals.flatMap((total, bin) =>
     total > 0 ? [[binName(bin), ...counts.map((groupCounts) => groupCounts[bin]!)]] : [],
