@@ -42,6 +42,9 @@ for (const section of ["tutorials", "how-to"])
         links.push(`[${title}](../../${section}/${file})`);
   }
 
+/** "train one round" -> "Train one round." */
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
+
 /** Text of the program inside a table or a paragraph of Markdown. */
 const escaped = (text) => text.replaceAll("|", "\\|").replaceAll("<", "&lt;").replaceAll("{{", "{ {");
 
@@ -54,7 +57,7 @@ for (const verb of verbs) {
   const lines = [
     `# scpoli ${verb.name}`,
     "",
-    escaped(verb.description),
+    escaped(verb.description || sentence(verb.summary)),
     "",
     "```sh",
     ["scpoli", verb.name, ...usage, "[options]"].join(" "),

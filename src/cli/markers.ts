@@ -59,8 +59,7 @@ export function addMarkers(program: Command): void {
     .option(
       "--layer <name>",
       "the values: X, raw, or a layer; counts are normalised, other values are used as they are " +
-        "(default: the " +
-        "raw counts if result, else X)",
+        "(default: the raw counts if there are any, else X)",
     )
     .option("--top <n>", "number of genes to write per group, highest scores first (default: all)", whole(1))
     .option(
