@@ -338,7 +338,7 @@ function defaults() {
   save(
     "defaults",
     scatterPlot({
-      title: `Variants of the defaults, means over ${common.size} left-out groups`,
+      title: `Variants of the defaults (weights, width, ...), means over ${common.size} left-out groups`,
       x: "macro F1 of the nearest prototype",
       y: "integration",
       legend: "prototype loss",
