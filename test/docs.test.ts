@@ -65,6 +65,13 @@ const documents = [
     .map((name) => `docs/${name}`),
 );
 
+test("no line of a formula begins like an item of a list", () => {
+  for (const document of documents) {
+    const text = readFileSync(join(root, document), "utf8").replace(/^ *```[^]*?^ *```/gm, "");
+    assert.equal(/^\s*\+ .*/m.exec(text)?.[0] ?? null, null, document);
+  }
+});
+
 describe("links to files of the repository", () => {
   for (const document of documents)
     test(document, () => {
