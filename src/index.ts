@@ -78,6 +78,7 @@ export type { LabelOptions } from "./mapping/labelling.js";
 export type { Mapping, MappingSummary } from "./mapping/mapping.js";
 export {
   judgeMapping,
+  verdictWords,
   withUnknownShare,
   type Light,
   type Verdict,

@@ -40,7 +40,7 @@ test("the composition counts flagged cells as such: as many as the file has", ()
   const section = /<section id="composition"[\s\S]*?<\/section>/.exec(html)![0];
   const [table] = /<table>[\s\S]*?<\/table>/.exec(section)!;
   const heads = [...table.matchAll(/<th[^>]*>([^<]*)<\/th>/g)].map(([, text]) => text);
-  const column = heads.indexOf("flagged unknown");
+  const column = heads.indexOf("unknown");
   assert.ok(column > 0, heads.join(", "));
   const counts = [...table.matchAll(/<tr>((?:<td.*?<\/td>)+)<\/tr>/g)].map(([, row]) =>
     Number([...row!.matchAll(/<td[^>]*>([^<]*)<\/td>/g)][column]![1]!.replace(",", "")),
@@ -67,6 +67,31 @@ test("the legend of the cells counts unknown cells apart, as the page does", () 
       name === "unknown" ? unknown : (predicted[name] ?? 0) - (unknown_by_type[name] ?? 0),
       name,
     );
+});
+
+test("no group without cells in the legend, light cells in print, a phone scrolls down only", async () => {
+  const browser = await launchBrowser();
+  after(() => browser.close());
+  const context = await browser.newContext({
+    colorScheme: "dark",
+    viewport: { width: 390, height: 844 },
+    isMobile: true,
+  });
+  const page = await context.newPage();
+  await page.goto(pathToFileURL(join(folder, "report.html")).href);
+  await page.waitForSelector("html.scripted #legend td");
+  for (const row of await page.locator("#legend tr:has(td)").allInnerTexts())
+    assert.match(row, /\t[\d,]*[1-9]/, "a type that only the labels of the file have has no row");
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+  // as a print does: the cells are drawn at once, and as before after it
+  const corners = await page.evaluate(() =>
+    ["", "beforeprint", "afterprint"].map((event) => {
+      if (event !== "") dispatchEvent(new Event(event));
+      const canvas = document.querySelector<HTMLCanvasElement>("#cells")!;
+      return [...canvas.getContext("2d")!.getImageData(2, 2, 1, 1).data].slice(0, 3).join(" ");
+    }),
+  );
+  assert.deepEqual(corners, ["20 23 28", "255 255 255", "20 23 28"]);
 });
 
 test("in print: white paper in the dark theme, no controls, nothing cut off", async () => {

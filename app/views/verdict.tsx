@@ -1,14 +1,8 @@
 // The verdict on the mapping: a traffic light in words, shapes and colours, with its reasons.
+import { verdictWords } from "scpoli";
 import type { MappingResult } from "../protocol.js";
 import { verdict } from "../state.js";
 import { pageWords } from "../words.js";
-
-const titles = {
-  green: "The query fits the reference",
-  amber: "Look closer before you trust the labels",
-  red: "The query does not fit the reference",
-} as const;
-const words = { green: "good", amber: "fair", red: "poor" } as const;
 
 export function VerdictPanel({ result }: { readonly result: MappingResult }) {
   const { light, reasons } = verdict.value ?? result.verdict;
@@ -17,7 +11,7 @@ export function VerdictPanel({ result }: { readonly result: MappingResult }) {
     <section class={`verdict ${light}`} aria-labelledby="verdict-title">
       <h3 id="verdict-title">
         <Light light={light} />
-        {titles[light]}
+        {verdictWords[light].sentence}
       </h3>
       <ul>
         {[...reasons]
@@ -26,7 +20,7 @@ export function VerdictPanel({ result }: { readonly result: MappingResult }) {
             <li key={pageWords(reason.text)}>
               <Light light={reason.light} />
               <span>
-                <span class="unseen">{words[reason.light]}: </span>
+                <span class="unseen">{verdictWords[reason.light].word}: </span>
                 {pageWords(reason.text)}
               </span>
             </li>
@@ -37,7 +31,7 @@ export function VerdictPanel({ result }: { readonly result: MappingResult }) {
 }
 
 /** The shape tells it as well as the colour: a disc, a triangle, a square. */
-function Light({ light }: { readonly light: keyof typeof words }) {
+function Light({ light }: { readonly light: keyof typeof verdictWords }) {
   return (
     <svg
       class={`light ${light}`}
@@ -45,7 +39,7 @@ function Light({ light }: { readonly light: keyof typeof words }) {
       width="14"
       height="14"
       role="img"
-      aria-label={words[light]}
+      aria-label={verdictWords[light].word}
     >
       {light === "green" ? (
         <circle cx="7" cy="7" r="5.5" />

@@ -11,6 +11,13 @@ import type { Predictions } from "./predictions.js";
 /** Outcome of a check, as a traffic light. */
 export type Light = "green" | "amber" | "red";
 
+/** What a verdict says, and what each reason is, in words. */
+export const verdictWords = {
+  green: { word: "good", sentence: "The query fits the reference" },
+  amber: { word: "fair", sentence: "Look closer before you trust the labels" },
+  red: { word: "poor", sentence: "The query does not fit the reference" },
+} as const;
+
 /** One criterion of a verdict. */
 export interface VerdictReason {
   /** What was compared */

@@ -154,7 +154,7 @@ const legendRow = 18;
 /** Up to this many entries of a legend are written whole, as far as the legend is wide. */
 const fewEntries = 4;
 
-/** A legend in rows below a plot. */
+/** A legend in rows below a plot. @param title - "": none */
 export function groupLegend(
   title: string,
   entries: readonly LegendEntry[],
@@ -168,13 +168,14 @@ export function groupLegend(
     Math.max(90, 30 + Math.max(...entries.map(({ name }) => widthOf(name.slice(0, most))))),
   );
   const columns = Math.max(1, Math.floor(width / column));
+  const titleRows = title === "" ? 0 : 1;
   const items = entries.map(({ name, colour, mark = "square" }, i) => {
-    const [x, y] = [(i % columns) * column, top + legendRow * (1 + Math.floor(i / columns))];
+    const [x, y] = [(i % columns) * column, top + legendRow * (titleRows + Math.floor(i / columns))];
     return legendMark(x, y, colour, mark) + text(x + 20, y + 10, name, { most });
   });
   return {
-    svg: text(0, top + 10, title, { kind: "label" }) + items.join(""),
-    height: legendRow * (1 + Math.ceil(entries.length / columns)),
+    svg: (title === "" ? "" : text(0, top + 10, title, { kind: "label" })) + items.join(""),
+    height: legendRow * (titleRows + Math.ceil(entries.length / columns)),
   };
 }
 

@@ -30,7 +30,7 @@ export function lineChart({
   x,
   y,
   series,
-  legend: legendTitle = "lines",
+  legend: legendTitle = "",
   mark,
   isSquare = false,
 }: {

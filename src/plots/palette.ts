@@ -176,8 +176,8 @@ export function typeNumber(levels: readonly (readonly string[])[], name: string)
 const recolouredSamples = 27;
 
 /**
- * Colours of types, groups and samples on white that differ on a dark background, with what they are there:
- * for pictures that follow the theme by style rules.
+ * Colours of types, groups, samples and unknown cells on white that differ on a dark background, with what
+ * they are there: for pictures that follow the theme by style rules.
  */
 export function coloursOnDark(): ReadonlyMap<string, string> {
   const pairs = [
@@ -187,6 +187,7 @@ export function coloursOnDark(): ReadonlyMap<string, string> {
     ]),
     ...groups.map((colour) => [colour, colourOn("dark", colour)] as const),
     ...groups.map((_, type) => [typeColour("light", type), typeColour("dark", type)] as const),
+    [unknownColour("light"), unknownColour("dark")] as const,
   ];
   return new Map(pairs.filter(([light, dark]) => light !== dark));
 }

@@ -30,7 +30,7 @@ export async function pageHtml(
   const links = sections.map(({ id, title: name }) => `<a href="#${id}">${escapeText(name)}</a>`).join("\n");
   const theme =
     '<label>Theme <select id="theme"><option value="auto">System</option>' +
-    '<option value="light">light</option><option value="dark">dark</option></select></label>';
+    '<option value="light">Light</option><option value="dark">Dark</option></select></label>';
   return `<!DOCTYPE html>
 <html lang="en">
 <head>

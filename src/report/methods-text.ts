@@ -130,20 +130,19 @@ function mappingText(
   { cells, facts, levels, conditions, umap }: QueryCells,
   stored: StoredModel | null,
 ): string {
-  const coverage =
-    typeof facts["gene_coverage"] === "number"
-      ? ` (${(100 * facts["gene_coverage"]).toFixed(1)} % of the reference's genes)`
-      : "";
+  const numbers = [
+    ...conditions.map(({ key, names }) => `${key}: ${names.length}`),
+    ...(typeof facts["gene_coverage"] === "number"
+      ? [`${(100 * facts["gene_coverage"]).toFixed(1)} % of the reference's genes`]
+      : []),
+  ];
   const classifiers = recordOf(facts["classifiers"]);
   const labels = levels.map(
     (level) => ` Cell types (${level.key}) ${labelText(classifiers[level.key])}${unknownText(level)}.`,
   );
   return (
-    `${cells.toLocaleString("en-US")} query cells` +
-    (conditions.length > 0
-      ? ` of ${conditions.map(({ key, names }) => `${names.length} ${key}`).join(", ")}`
-      : "") +
-    `${coverage} were ${howMapped(facts, stored)} (scpoli ${String(facts["version"] ?? version)}).` +
+    `${cells.toLocaleString("en-US")} query cells${numbers.length > 0 ? ` (${numbers.join("; ")})` : ""} ` +
+    `were ${howMapped(facts, stored)} (scpoli ${String(facts["version"] ?? version)}).` +
     `${labels.join("")}${umap ? placedText : ""}`
   );
 }

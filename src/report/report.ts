@@ -135,7 +135,9 @@ export async function makeReport(options: ReportOptions): Promise<string> {
 function lead(reference: ReferenceCells | null, query: QueryCells | null): string {
   const parts = [
     ...(query ? [`${query.cells.toLocaleString("en-US")} cells of a query`] : []),
-    ...(reference ? [`${reference.cells.toLocaleString("en-US")} reference cells carried by the model`] : []),
+    ...(reference
+      ? [`${reference.cells.toLocaleString("en-US")} reference cells carried by the model (landmarks)`]
+      : []),
   ];
   return `scPoli${parts.length > 0 ? `: ${parts.join(", ")}` : ""}.`;
 }

@@ -4,9 +4,9 @@ import type { EpochLosses } from "../contract/options.js";
 import { heatMap } from "../plots/heat-map.js";
 import { barChart, histogram } from "../plots/bar-charts.js";
 import { lineChart, type Series } from "../plots/line-chart.js";
-import { missingColour, typeColour, typeNumber } from "../plots/palette.js";
+import { typeColour, typeNumber, unknownColour } from "../plots/palette.js";
 import { escapeText, type Plot } from "../plots/svg.js";
-import type { Verdict } from "../mapping/verdict.js";
+import { verdictWords, type Verdict } from "../mapping/verdict.js";
 import {
   typesOfLevels,
   type Groups,
@@ -24,19 +24,17 @@ export function factsHtml(facts: readonly (readonly [name: string, value: string
   return `<dl class="facts">${items.join("")}</dl>`;
 }
 
-const lightWords = {
-  green: ["\u25cf good", "The query fits the reference."],
-  amber: ["\u25b2 look", "Check this mapping before you rely on it."],
-  red: ["\u25a0 poor", "Do not rely on this mapping as it is."],
-} as const;
+/** A disc, a triangle, a square. */
+const lightShapes = { green: "\u25cf", amber: "\u25b2", red: "\u25a0" } as const;
 
 /** A traffic light in words, shapes and colours, with its reasons. */
 export function verdictHtml({ light, reasons }: Verdict): string {
-  const badge = (of: Verdict["light"]): string => `<span class="light ${of}">${lightWords[of][0]}</span>`;
+  const badge = (of: Verdict["light"]): string =>
+    `<span class="light ${of}">${lightShapes[of]} ${verdictWords[of].word}</span>`;
   const items = reasons
     .map((reason) => `<li>${badge(reason.light)}<span>${escapeText(reason.text)}</span></li>`)
     .join("");
-  const summary = `<p>${badge(light)}: ${lightWords[light][1]}</p>`;
+  const summary = `<p>${badge(light)}: ${verdictWords[light].sentence}.</p>`;
   return `<div class="verdict ${light}">${summary}<ul>${items}</ul></div>`;
 }
 
@@ -75,7 +73,8 @@ export function compositionHtml(reference: ReferenceCells | null, query: QueryCe
         parts: types.names
           .map((name, type) => ({
             name,
-            colour: name === flaggedName ? missingColour : typeColour("light", typeNumber(levels, name)),
+            colour:
+              name === unknownName ? unknownColour("light") : typeColour("light", typeNumber(levels, name)),
             values: shown.map((row) => counts[type]![row]!),
           }))
           .filter(({ values }) => values.some((value) => value > 0)),
@@ -89,12 +88,12 @@ export function compositionHtml(reference: ReferenceCells | null, query: QueryCe
   return figures(plots);
 }
 
-const flaggedName = "flagged unknown";
+const unknownName = "unknown";
 
 /** The predicted types, with flagged cells as one more group, as on the web page. */
 function flagged({ types, predicted, unknown }: LevelCells): Groups {
   return {
-    names: [...types, flaggedName],
+    names: [...types, unknownName],
     codes: predicted.map((code, cell) => (unknown[cell] === 1 ? types.length : code)),
   };
 }
@@ -124,7 +123,7 @@ function predictedCounts({ key, types, predicted, unknown }: LevelCells): Plot {
     legend: "cells",
     parts: [
       { name: "kept", values: shown.map((type) => kept[type]!) },
-      { name: "flagged unknown", values: shown.map((type) => flagged[type]!) },
+      { name: unknownName, colour: unknownColour("light"), values: shown.map((type) => flagged[type]!) },
     ],
   });
 }
@@ -140,11 +139,11 @@ function flowHtml(level: LevelCells, given: Groups): string {
     counts[label]![unknown[cell] === 1 ? types.length : predicted[cell]!]!++;
   });
   const rows = given.names.map((_, row) => row).filter((row) => counts[row]!.some((n) => n > 0));
-  const columns = [...types, flaggedName]
+  const columns = [...types, unknownName]
     .map((_, column) => column)
     .filter((column) => rows.some((row) => counts[row]![column]! > 0));
   const total = (row: number): number => counts[row]!.reduce((sum, n) => sum + n, 0);
-  const names = [...types, flaggedName];
+  const names = [...types, unknownName];
   const plot = heatMap({
     title: `From label to prediction: ${key}`,
     rows: rows.map((row) => `${given.names[row]} (${total(row).toLocaleString("en-US")})`),
@@ -189,7 +188,9 @@ export function clustersHtml(clusters: QueryCells["clusters"]): string {
   return (
     "<p>Clusters found without labels. Novelty: how unlike every known type a cluster is as a whole. " +
     "Genes up and down: genes with more or less expression than any mixture of known types explains, " +
-    `largest difference first; they are informative for novel clusters.</p>${tableHtml({ columns, rows })}`
+    `largest difference first; they are informative for novel clusters.</p>` +
+    '<div class="scroll" tabindex="0" role="region" aria-label="clusters of the query">' +
+    `${tableHtml({ columns, rows })}</div>`
   );
 }
 
@@ -208,7 +209,7 @@ export function uncertaintyHtml(query: QueryCells | null, reference: ReferenceCe
         legend: "cells",
         groups: [
           { name: "kept", values: values(0) },
-          { name: "flagged unknown", values: values(1) },
+          { name: unknownName, colour: unknownColour("light"), values: values(1) },
         ],
         mark:
           hasThreshold && threshold !== null
@@ -230,7 +231,6 @@ export function uncertaintyHtml(query: QueryCells | null, reference: ReferenceCe
       x: "uncertainty by distance (0 sure, 1 unsure)",
       range: [0, 1],
       unit: "cells",
-      legend: "cells",
       groups: [{ name: "landmarks", values: uncertainty }],
     }),
   );

@@ -27,7 +27,7 @@ function samplePlane(
   values: readonly (number | null)[],
   groups?: readonly string[],
   [across, up]: readonly [number, number] = [0, 1],
-  openMeans: string | undefined = "sample of a mapped query",
+  openMeans: string | undefined = "sample of the query",
 ): Plot {
   const axis = (component: number): string =>
     `PC${component + 1} (${(100 * varianceRatio[component]!).toFixed(1)} % of variance)`;
@@ -72,7 +72,7 @@ export function originPlane(analysis: SampleAnalysis): Plot {
     analysis,
     "reference or query",
     analysis.samples.isReference.map((isReference) => (isReference ? 0 : 1)),
-    ["reference", "mapped query"],
+    ["reference", "query"],
     undefined,
     "",
   );

@@ -69,6 +69,24 @@ class CellView {
       attributes: true,
       attributeFilter: ["data-theme"],
     });
+    this.#printLight();
+  }
+
+  /** Paper is light: the picture, which is pixels, is drawn so before it is printed. */
+  #printLight(): void {
+    const { dataset } = document.documentElement;
+    const draw = (theme: string | undefined): void => {
+      if (theme === undefined) delete dataset["theme"];
+      else dataset["theme"] = theme;
+      this.#recolour();
+      this.#draw();
+    };
+    let chosen: string | undefined;
+    addEventListener("beforeprint", () => {
+      chosen = dataset["theme"];
+      draw("light");
+    });
+    addEventListener("afterprint", () => draw(chosen));
   }
 
   /** Centres the view on all cells. */
