@@ -32,7 +32,7 @@ export const finalists = [
   "cross-entropy 50, 128, no early stopping",
 ];
 
-const shown = [
+const tableColumns = [
   ["prototype_accuracy", "prototype accuracy"],
   ["prototype_macro_f1", "macro F1"],
   ["head_accuracy", "head accuracy"],
@@ -47,7 +47,7 @@ const shown = [
 ] as const;
 
 /** Mean over the groups of a set, then over the sets, so that all sets have the same weight. */
-function meanOverSets(rows: readonly StudyRow[], figure: (typeof shown)[number][0]): number {
+function meanOverSets(rows: readonly StudyRow[], figure: (typeof tableColumns)[number][0]): number {
   const sets = [...new Set(rows.map(({ set }) => set))];
   return mean(sets.map((set) => mean(rows.filter((row) => row.set === set).map((row) => row[figure]))));
 }
@@ -57,8 +57,8 @@ const splitOf = ({ set, left_out }: StudyRow): string => `${set}/${left_out}`;
 function table(rows: readonly StudyRow[], variants: readonly string[]): string[] {
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
   return [
-    line(["variant", "left out", ...shown.map(([, title]) => title)]),
-    line(["---", "---", ...shown.map(() => "---")]),
+    line(["variant", "left out", ...tableColumns.map(([, title]) => title)]),
+    line(["---", "---", ...tableColumns.map(() => "---")]),
     ...variants.flatMap((variant) => {
       const ofVariant = rows.filter((row) => row.variant === variant);
       return ofVariant.length === 0
@@ -67,7 +67,7 @@ function table(rows: readonly StudyRow[], variants: readonly string[]): string[]
             line([
               variant,
               String(ofVariant.length),
-              ...shown.map(([figure]) => meanOverSets(ofVariant, figure).toFixed(3)),
+              ...tableColumns.map(([figure]) => meanOverSets(ofVariant, figure).toFixed(3)),
             ]),
           ];
     }),
@@ -88,7 +88,7 @@ function choice(rows: readonly StudyRow[]): string[] {
   const both = rows.filter((row) => ofChosen.has(splitOf(row)) && ofBefore.has(splitOf(row)));
   const [after, earlier] = [chosen, before].map((variant) => both.filter((row) => row.variant === variant));
   if (after!.length === 0) return [];
-  const change = (figure: (typeof shown)[number][0]): string =>
+  const change = (figure: (typeof tableColumns)[number][0]): string =>
     `${meanOverSets(earlier!, figure).toFixed(3)} to ${meanOverSets(after!, figure).toFixed(3)}`;
   const better = after!.filter((row) =>
     earlier!.some(
@@ -98,8 +98,10 @@ function choice(rows: readonly StudyRow[]): string[] {
         row.integration >= other.integration,
     ),
   );
-  const behind = (prototype: (typeof shown)[number][0], head: (typeof shown)[number][0]): number =>
-    meanOverSets(after!, head) - meanOverSets(after!, prototype);
+  const behind = (
+    prototype: (typeof tableColumns)[number][0],
+    head: (typeof tableColumns)[number][0],
+  ): number => meanOverSets(after!, head) - meanOverSets(after!, prototype);
   const [accuracy, f1] = [
     behind("prototype_accuracy", "head_accuracy"),
     behind("prototype_macro_f1", "head_macro_f1"),
@@ -134,7 +136,7 @@ function networkText(rows: readonly StudyRow[]): string[] {
     const [ours, other] = [chosen, variant].map((name) =>
       real.filter((row) => row.variant === name && splits.has(splitOf(row))),
     );
-    const change = (figure: (typeof shown)[number][0]): string =>
+    const change = (figure: (typeof tableColumns)[number][0]): string =>
       [ours!, other!].map((of) => meanOverSets(of, figure).toFixed(3)).join(" to ");
     return (
       `- \`${variant}\`: accuracy of the nearest prototype ${change("prototype_accuracy")}, macro F1 ` +

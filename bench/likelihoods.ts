@@ -99,7 +99,7 @@ writeSection(
       "hidden x minibatch: the last column is what it could reach if all its other arithmetic",
     "(two exponentials, most of a logarithm and a division more per gene) took no time, measured kernel " +
       "by kernel. The products run near what the processor can do with vectors of four floats, so they " +
-      "cannot be networks",
+      "cannot be made",
     "to cost less, and a zinb at 0.7 of nb's speed is out of reach. Poisson and mse do less work than nb.",
   ],
 );

@@ -143,10 +143,10 @@ const requestedSets = process.argv.slice(2);
 const results: Result[] = [];
 for (const [set, donors] of Object.entries(queries)) {
   if (requestedSets.length > 0 && !requestedSets.includes(set)) continue;
-  const whole = configurations.find(({ name }) => name === set)!;
+  const wholeSet = configurations.find(({ name }) => name === set)!;
   for (const query of donors) {
     const name = `${set}-${query[0]}`;
-    const configuration: Configuration = { ...whole, name, query, excluded: whole.query };
+    const configuration: Configuration = { ...wholeSet, name, query, excluded: wholeSet.query };
     for (const leftOut of await leftOutTypes(configuration, cache)) {
       const runs = await cached(cache, `${name}-${leftOut ?? "nothing"}`, () =>
         runUnknown(configuration, leftOut, 0, cache, variants),

@@ -306,13 +306,13 @@ function writePage(rows: readonly Row[]): void {
 }
 
 const requestedSets = sets.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
-const known = new Set(readRows().map(keyOf));
-if (known.size === 0) writeFileSync(csv, `${[...trainingColumns, ...scoreColumns].join(",")}\n`);
+const finishedRuns = new Set(readRows().map(keyOf));
+if (finishedRuns.size === 0) writeFileSync(csv, `${[...trainingColumns, ...scoreColumns].join(",")}\n`);
 for (const set of requestedSets) {
   const opened = await open(set);
   const conditions = new Set(await labels(opened.reference, set.condition)).size;
   for (const training of trainings(set)) {
-    if (known.has(keyOf(training)) || (training.by === "conditions" && training.shards > conditions))
+    if (finishedRuns.has(keyOf(training)) || (training.by === "conditions" && training.shards > conditions))
       continue;
     const started = performance.now();
     const row = await measure(set, opened, training);

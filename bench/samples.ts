@@ -471,8 +471,8 @@ addParagraphs(
     "[Formats](../reference/formats.md).",
 );
 const sections = [kangSamples, kangTwoKeys, onek1k, plaque, proposed, jointlyHeldOut, thresholds, stability];
-const wanted = sections.filter(({ name }) => process.argv.includes(name));
-for (const section of wanted.length > 0 ? wanted : sections) await section();
+const requestedSections = sections.filter(({ name }) => process.argv.includes(name));
+for (const section of requestedSections.length > 0 ? requestedSections : sections) await section();
 writeFileSync(join(out, "samples.md"), `${lines.join("\n").trim()}\n`);
 if (!isTrial)
   writeFileSync(join(root, "bench/results/samples.json"), `${JSON.stringify(results, null, 1)}\n`);

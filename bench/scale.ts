@@ -127,7 +127,7 @@ const [smallest, largest] = [Math.min(...sizes), Math.max(...sizes)];
  * The state of the machine changes over time: runs to compare with the largest one are measured before and
  * after it.
  */
-const again = "train, in memory, again";
+const inMemoryAgain = "train, in memory, again";
 const smallestFile = await fileOf(smallest, 100);
 
 const model = join(cache, "model");
@@ -142,7 +142,9 @@ for (const cells of sizes) {
     measure(cells, "train, in memory", () => measureScpoli("train", file, "never", pretraining, fineTuning));
   measure(cells, "train, streamed", () => measureScpoli("train", file, "always", pretraining, fineTuning));
   if (cells === largest)
-    measure(smallest, again, () => measureScpoli("train", smallestFile, "never", ...epochsOf(smallest)));
+    measure(smallest, inMemoryAgain, () =>
+      measureScpoli("train", smallestFile, "never", ...epochsOf(smallest)),
+    );
   measure(cells, "train, streamed from the collection", () => {
     if (!existsSync(collection)) measureScpoli("convert", file, collection);
     return measureScpoli("train", collection, "always", cells > mostInMemory ? 1 : pretraining, 0);
@@ -172,7 +174,9 @@ const pre = "an epoch of pretraining";
 const fine = "an epoch of fine-tuning";
 /** Seconds per cell of the smallest file, before and after the largest run. */
 const inMemory = (part: string): number =>
-  (perCell(find(smallest, `train, in memory: ${part}`)) + perCell(find(smallest, `${again}: ${part}`))) / 2;
+  (perCell(find(smallest, `train, in memory: ${part}`)) +
+    perCell(find(smallest, `${inMemoryAgain}: ${part}`))) /
+  2;
 const large = {
   pre: find(largest, `train, streamed: ${pre}`),
   fine: find(largest, `train, streamed: ${fine}`),
@@ -190,9 +194,10 @@ const hours = (seconds: number): string =>
  * head).
  */
 const [ofPretraining, ofFineTuning] = epochsOf(largest);
-const rest = perCell(large.whole) - ofPretraining * perCell(large.pre) - ofFineTuning * perCell(large.fine);
+const otherSteps =
+  perCell(large.whole) - ofPretraining * perCell(large.pre) - ofFineTuning * perCell(large.fine);
 const run = (cells: number, width: number, pretraining: number, fineTuning: number): number =>
-  cells * width * (pretraining * perCell(large.pre) + fineTuning * perCell(large.fine) + rest);
+  cells * width * (pretraining * perCell(large.pre) + fineTuning * perCell(large.fine) + otherSteps);
 const paper = run(1e6, 1, 80, 20);
 const atlas = { cells: 7_800_000, genes: 10_000 };
 const width = atlas.genes / genes;
@@ -224,7 +229,7 @@ writeSection(join(root, "docs/benchmarks/scale.md"), "Results", [
     `${ratio(conditions("2,375", fine), conditions("10", fine))}.`,
   "- The paper's cost analysis, 1,000,000 cells, 4,000 genes, 100 epochs of which 80 pretraining (V100: 2 " +
     `h 07 min dense, 5 h 06 min sparse): 1,000,000 x (80 x ${microseconds(perCell(large.pre))} + 20 x ` +
-    `${microseconds(perCell(large.fine))} + ${microseconds(rest)}) = **${hours(paper)}** here, ` +
+    `${microseconds(perCell(large.fine))} + ${microseconds(otherSteps)}) = **${hours(paper)}** here, ` +
     `${(18_360 / paper).toFixed(1)} times as fast as the V100's sparse run, ` +
     `${(7_620 / paper).toFixed(1)} times its dense one.`,
   "- The paper's atlas, 7.8 million cells, 10,000 genes, 2,375 samples, if time grows with the genes (x " +

@@ -184,11 +184,11 @@ async function checkZarr(python: string): Promise<Expected> {
   }
 }
 
-const wanted = process.argv.slice(2);
+const requestedVersions = process.argv.slice(2);
 const rows: string[] = [];
 let failures = 0;
 for (const [version, environment] of Object.entries(environments)) {
-  if (wanted.length > 0 && !wanted.includes(version)) continue;
+  if (requestedVersions.length > 0 && !requestedVersions.includes(version)) continue;
   const python = install(version, environment);
   if (python === null) {
     console.log(`anndata ${version}: not tried, Python ${environment.python} is not installed here`);
@@ -221,7 +221,7 @@ for (const [version, environment] of Object.entries(environments)) {
     console.log(`anndata ${version}: Zarr: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
-if (wanted.length === 0)
+if (requestedVersions.length === 0)
   writeFileSync(
     join(root, "bench/results/anndata.csv"),
     "anndata,python,pandas,numpy,zarr,tests_passed,tests_failed,opens_ours,zarr_formats\n" +

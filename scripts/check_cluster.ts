@@ -51,8 +51,8 @@ const pause = (seconds: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
 function snakemakePath(): string {
-  const given = process.env["SNAKEMAKE"];
-  if (given) return given;
+  const program = process.env["SNAKEMAKE"];
+  if (program) return program;
   const cache = inPackage(".cache/snakemake");
   if (!existsSync(join(cache, "bin/snakemake"))) {
     execFileSync("python3", ["-m", "venv", cache], { stdio: "inherit" });

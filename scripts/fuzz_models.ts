@@ -10,25 +10,25 @@ import { fuzzArchives, fuzzModels, type FuzzResult } from "../test/fuzz-models.j
 
 const [count = 1000, seed = 1] = process.argv.slice(2).map(Number);
 const models = fileURLToPath(new URL("../test/fixtures/scarches", import.meta.url));
-const place = mkdtempSync(join(tmpdir(), "scpoli-fuzz-"));
+const folder = mkdtempSync(join(tmpdir(), "scpoli-fuzz-"));
 try {
   const names = readdirSync(models, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name);
-  tell(names, await fuzzModels({ models, names, count, seed, folder: join(place, "model") }));
+  tell(names, await fuzzModels({ models, names, count, seed, folder: join(folder, "model") }));
   const single = fileURLToPath(new URL("../test/fixtures/model-pt", import.meta.url));
-  await (await ScPoli.import(join(models, "reference"))).save(join(place, "atlas.zip"));
-  execFileSync("tar", ["-czf", join(place, "scarches.tgz"), "-C", models, "reference"]);
+  await (await ScPoli.import(join(models, "reference"))).save(join(folder, "atlas.zip"));
+  execFileSync("tar", ["-czf", join(folder, "scarches.tgz"), "-C", models, "reference"]);
   const paths = [
     ...["archmap.pt", "hub.pt", "legacy.pt"].map((name) => join(single, name)),
-    ...["atlas.zip", "scarches.tgz"].map((name) => join(place, name)),
+    ...["atlas.zip", "scarches.tgz"].map((name) => join(folder, name)),
   ];
   tell(
     paths.map((path) => basename(path)),
-    await fuzzArchives({ paths, count, seed, folder: join(place, "model") }),
+    await fuzzArchives({ paths, count, seed, folder: join(folder, "model") }),
   );
 } finally {
-  rmSync(place, { recursive: true });
+  rmSync(folder, { recursive: true });
 }
 
 function tell(names: readonly string[], { imported, refused, seconds }: FuzzResult): void {

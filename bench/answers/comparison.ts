@@ -49,7 +49,7 @@ export async function comparisonOfSamples(): Promise<Section> {
 
 /** Results of one cell type for the table. */
 function typeRow({ type, samples, genes, reason }: TypeComparison) {
-  const place = new Map(genes.map(({ gene }, rank) => [gene, rank + 1]));
+  const rankOf = new Map(genes.map(({ gene }, rank) => [gene, rank + 1]));
   return {
     type,
     samples,
@@ -59,7 +59,7 @@ function typeRow({ type, samples, genes, reason }: TypeComparison) {
     down: genes.filter((row) => row.adjustedP < 0.05 && row.log2FoldChange < 0).length,
     first: genes.slice(0, 8).map(({ gene, log2FoldChange }) => ({ gene, log2FoldChange })),
     induced: induced.flatMap((gene) => {
-      const rank = place.get(gene);
+      const rank = rankOf.get(gene);
       return rank === undefined ? [] : [{ gene, rank, p: genes[rank - 1]!.adjustedP }];
     }),
   };
@@ -155,9 +155,9 @@ async function nullComparisons(data: AnnData): Promise<Calibration[]> {
     "cell_type",
   );
   const cells = countCells(units);
-  const place = await findCounts(data);
+  const countsPlace = await findCounts(data);
   const calibrations: Calibration[] = [];
-  for await (const { type, counts } of pseudobulks(place, units, [...units.types.keys()], {})) {
+  for await (const { type, counts } of pseudobulks(countsPlace, units, [...units.types.keys()], {})) {
     const control = [...units.units.keys()].filter(
       (unit) => units.units[unit]!.group === 0 && cells[type * units.units.length + unit]! >= 10,
     );

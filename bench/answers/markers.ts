@@ -3,7 +3,7 @@ import { AnnData, findMarkers, markerTable } from "../../dist/index.js";
 import { data as dataFile, markdownTable, percent, small, type Section } from "./section.ts";
 
 /** Genes that the literature uses to name these types (Seurat's and scanpy's PBMC tutorials). */
-const known: Readonly<Record<string, readonly string[]>> = {
+const markersFromLiterature: Readonly<Record<string, readonly string[]>> = {
   "B cells": ["CD79A", "MS4A1", "CD19", "CD79B"],
   "CD14+ Monocytes": ["S100A8", "S100A9", "CD14", "LYZ"],
   "CD4 T cells": ["CD3D", "IL7R", "LTB", "CD3E"],
@@ -21,7 +21,7 @@ export async function markersOnRealData(): Promise<Section> {
   const rows = markerTable(markers);
   const types = markers.groups.map(({ name, cells }) => {
     const groupRows = rows.filter(({ group }) => group === name);
-    const expected = (known[name] ?? []).flatMap((gene) => {
+    const expected = (markersFromLiterature[name] ?? []).flatMap((gene) => {
       const row = groupRows.find((marker) => marker.gene === gene);
       return row ? [{ gene, rank: row.rank as number, p: row.p_adjusted as number }] : [];
     });

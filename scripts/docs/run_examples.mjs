@@ -31,7 +31,7 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const sharedData = join(root, "../shared/data");
 const isCheck = process.argv.includes("--check");
-const named = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
+const requestedPages = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
 const hasCommands = /^```(sh|py|r) run$/m;
 const block = /^```(sh|py|r) run\n([\s\S]*?)^```\n(?:\n?```text output\n[\s\S]*?^```\n)?/gm;
 
@@ -40,7 +40,7 @@ const work = mkdtempSync(join(tmpdir(), "docs-"));
 const folders = new Map();
 let differences = 0;
 try {
-  for (const page of named.length > 0 ? named : allPages()) await run(page);
+  for (const page of requestedPages.length > 0 ? requestedPages : allPages()) await run(page);
 } finally {
   rmSync(work, { recursive: true, force: true });
 }
