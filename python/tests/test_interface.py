@@ -96,6 +96,7 @@ class TestOptions:
     def test_of_a_verb_are_documented(self, verb):
         doc = VERBS[verb].__doc__
         assert "**options" not in doc
+        assert doc.count("Raises\n") == 1
         assert not re.search(r"--[a-z]", doc)
 
     @pytest.mark.parametrize(

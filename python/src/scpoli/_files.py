@@ -47,11 +47,6 @@ def collect(
     ``unknown``, ``cells_in_query``, ``unknown_in_query``, ``novel_clusters`` (missing if the query was not
     clustered), ``verdict`` and its ``reasons``.
 
-    Raises
-    ------
-    ScPoliError
-        The subclass tells the kind of error.
-
     Examples
     --------
     >>> mappings = {name: model.map(query) for name, query in queries.items()}
@@ -107,11 +102,6 @@ def convert(adata: Data, output: PathLike, **options: Unpack[ConvertOptions]) ->
     Returns
     -------
     Path of the output.
-
-    Raises
-    ------
-    ScPoliError
-        The subclass tells the kind of error.
 
     Examples
     --------

@@ -102,11 +102,6 @@ def markers(
     (from 1), ``score``, ``log2_fold_change``, ``p``, ``p_adjusted``, ``auc``, ``share`` and ``other_share``
     (of the cells that express it), ``mean``, ``other_mean``, ``specificity``. With ``copy=True`` the copy.
 
-    Raises
-    ------
-    ScPoliError
-        The subclass tells the kind of error.
-
     Examples
     --------
     >>> table = scpoli.markers(query, "cell_type_pred")
@@ -230,11 +225,6 @@ def compare(
     Returns
     -------
     :class:`Comparison`, or the copy.
-
-    Raises
-    ------
-    ScPoliError
-        The subclass tells the kind of error.
 
     Examples
     --------

@@ -376,11 +376,6 @@ class Model:
         `library_size`), with `samples` its standard deviation in layers. With `output` it is backed by that
         file.
 
-        Raises
-        ------
-        ScPoliError
-            The subclass tells the kind of error.
-
         Examples
         --------
         >>> corrected = mapping.model.expression(query, average=True)

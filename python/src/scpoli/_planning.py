@@ -84,11 +84,6 @@ def plan(
     -------
     The plan.
 
-    Raises
-    ------
-    ScPoliError
-        The subclass tells the kind of error.
-
     Examples
     --------
     >>> plan = scpoli.plan("atlas.h5ad", "donor", genes=4000)

@@ -189,8 +189,11 @@ _annotations = {
 }
 
 
+_raises = "Raises\n------\nScPoliError\n    The subclass tells the kind of error."
+
+
 def with_options(verb: str, *without: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add the options of a verb to the signature and documentation of a function.
+    """Add the options of a verb to the signature and documentation of a function, and the errors if missing.
 
     Parameters
     ----------
@@ -220,7 +223,11 @@ def with_options(verb: str, *without: str) -> Callable[[Callable[..., Any]], Cal
         function.__signature__ = signature.replace(parameters=[*given, *more])  # type: ignore[attr-defined]
         entries = "\n".join(_documented(option) for option in options)
         doc = inspect.cleandoc(function.__doc__ or "")
-        function.__doc__ = doc.replace("**options\n    Options of the verb.", entries)
+        doc = doc.replace("**options\n    Options of the verb.", entries)
+        if "Raises\n------" not in doc:
+            text, examples, rest = doc.partition("\n\nExamples\n--------")
+            doc = f"{text}\n\n{_raises}{examples}{rest}"
+        function.__doc__ = doc
         return function
 
     return decorate
@@ -233,7 +240,7 @@ def _documented(option: Option) -> str:
     text = in_python(option.description)
     if option.kind == "flag" and option.turns_off:
         text = f"False: {text}"
-    elif re.match(r"[a-z]{3,}\b", text):
+    elif re.match(r"(a|[a-z]{2,})\b", text):
         text = text[0].upper() + text[1:]
     return f"{option.name} : {kind}, optional\n    {text}."
 
