@@ -60,7 +60,7 @@ const groups: readonly { folder: string; text: string; items: DefaultTheme.Sideb
     items: items(
       "explanation",
       ...["model", "mapping", "prototypes", "uncertainty-and-novelty", "samples"],
-      ...["markers-and-comparisons", "differences"],
+      ...["markers-and-comparisons", "differences", "terms"],
     ),
   },
   {
