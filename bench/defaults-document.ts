@@ -25,7 +25,7 @@ export interface StudyRow {
   readonly seed: number;
 }
 
-/** Variants that several seeds are run of, on all sets: weights of the published distance. */
+/** Variants that are run with several seeds on all sets: weights of the published distance. */
 export const finalists = [
   "both 5/50, 128, no early stopping",
   "both 2/50, 128, no early stopping",

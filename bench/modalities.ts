@@ -1,5 +1,5 @@
-// npm run bench:modalities [-- atac|species]: claims of the paper beyond scRNA of one species, by the neutral
-// scorer. atac: bone marrow scATAC, donor D6 as the reference and D5 as the query: Poisson on
+// npm run bench:modalities [-- atac|species]: claims of the paper beyond scRNA of one species, all scored by
+// one script. atac: bone marrow scATAC, donor D6 as the reference and D5 as the query: Poisson on
 // fragments and nb on read counts, each with all peaks and with 2,000 selected ones, compared with the Python
 // package's poisson and linear SVMs on all peaks. species: primates, gorilla and macaque as the reference and
 // human as the query. Needs ../shared/data and ../shared/python, and a Python with scArches and scib-metrics

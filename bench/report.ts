@@ -86,10 +86,7 @@ const page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
 await page.addInitScript("globalThis.__name = (value) => value"); // what tsx calls for named functions
 await page.goto(pathToFileURL(path).href);
 await page.waitForSelector("html.scripted");
-/**
- * Frames of a drag: each waits for the one before, and counts once it is drawn. Alone: the time that drawing
- * takes.
- */
+/** Simulates a drag. Each frame waits for the previous one, so that the rate is that of drawing alone. */
 const result = await page.evaluate(async () => {
   const canvas = document.querySelector<HTMLCanvasElement>("#cells")!;
   const send = (type: string, x: number): boolean =>

@@ -47,7 +47,7 @@ const sets: readonly RoundsSet[] = [
   },
 ];
 
-/** How a reference is trained; one shard: `train`. */
+/** How a reference is trained; with one shard, by `train`. */
 interface Training {
   readonly set: string;
   readonly shards: number;

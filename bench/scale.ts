@@ -2,7 +2,7 @@
 // shuffled collection, an epoch of training (in memory, streamed from .h5ad and from the collection), mapping
 // and embedding: cells per second, processor time per cell, peak memory. For comparison, Python's anndata
 // reads the same file (SCPOLI_PYTHON, else .cache/python), and training with 10 and with 2,375 conditions.
-// From these the hours of the paper's runs.
+// Predicts the hours of the paper's runs from these.
 //
 // SIZES=10000,100000 limits it. The files stay in .cache/scale (5 GB for a million cells), and so do the
 // measurements: an interrupted run resumes, as long as the built code is the same;

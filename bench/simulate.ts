@@ -10,7 +10,7 @@ export interface Simulation {
   readonly genes: number;
   readonly conditions?: number;
   readonly cellTypes?: number;
-  /** share of non-zeros, about */
+  /** approximate share of non-zeros */
   readonly density?: number;
 }
 

@@ -231,7 +231,7 @@ function writeResults(): void {
   writeFileSync(
     inPackage("docs/benchmarks/cluster.md"),
     [
-      "# A run on Slurm that is disturbed",
+      "# A disturbed run on Slurm",
       "",
       "`npm run docs:figures` writes a summary here.",
       "",
@@ -240,7 +240,7 @@ function writeResults(): void {
       "Made by `npm run check:cluster`: a Slurm cluster of one node, Snakemake with its Slurm executor, a",
       "simulated atlas. Jobs and the controller are killed (`kill -9`), and the model and the mapped " +
         "queries are",
-      "compared with a run that nothing disturbs (`scpoli rounds run`, `scpoli map`).",
+      "compared with an undisturbed run (`scpoli rounds run`, `scpoli map`).",
       "",
       "| | |",
       "| --- | --- |",

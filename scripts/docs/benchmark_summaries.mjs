@@ -116,7 +116,7 @@ function cluster(rows) {
   );
   return (
     `Jobs and the controller of a run on Slurm were killed. It finished, and its model has ` +
-    `${isSame ? "the same bytes as" : "OTHER BYTES than"} that of a run that nothing disturbed. On one ` +
+    `${isSame ? "the same bytes as" : "OTHER BYTES than"} that of an undisturbed run. On one ` +
     `node, the run took ${count(value("seconds of the workflow"))} s with ${value("Slurm jobs")} jobs; the ` +
     `training alone, without a scheduler, takes ${count(value("seconds of the undisturbed training"))} s.`
   );
