@@ -7,11 +7,11 @@ import { compareGroups, compared, comparison, compareSelections, selectionsCompa
 import type { MappingResult } from "../protocol.js";
 import { readColumnOrGene } from "../reading.js";
 import { columns, isBusy, work, type Selection } from "../state.js";
-import { count, counted, percent, pValue } from "../text.js";
+import { count, counted } from "../text.js";
 import { CopyCommand } from "./copy-command.js";
-import { DataTable, type TableColumn } from "./data-table.js";
+import { DataTable, numberColumn, pColumn, shareColumn, type TableColumn } from "./data-table.js";
 import { GeneSetField, GeneSetTable } from "./gene-sets.js";
-import { GeneLink, MarkerTable } from "./marker-list.js";
+import { geneColumn, MarkerTable } from "./marker-list.js";
 
 export function ComparePanel({ result }: { readonly result: MappingResult }) {
   const { query } = work.value;
@@ -207,14 +207,9 @@ function Abundance({ answer: { request, result } }: AnswerProps) {
           keyOf={(row) => row.type}
           columns={[
             { name: "type", value: (row) => row.type },
-            shareColumn(first, 0),
-            shareColumn(second, 1),
-            {
-              name: "log2 ratio",
-              hint: "difference of the centred log ratios",
-              value: (row) => row.log2Ratio,
-              show: (row) => row.log2Ratio.toFixed(2),
-            },
+            meanShare(first, 0),
+            meanShare(second, 1),
+            numberColumn("log2 ratio", (row) => row.log2Ratio, 2, "difference of the centred log ratios"),
             correctedP,
           ]}
         />
@@ -223,30 +218,20 @@ function Abundance({ answer: { request, result } }: AnswerProps) {
   );
 }
 
-const shareColumn = (name: string, group: 0 | 1): TableColumn<AbundanceComparison> => ({
-  name,
-  hint: "mean share of a sample's cells",
-  value: (row) => row.shares[group],
-  show: (row) => percent(row.shares[group]),
-});
+const meanShare = (name: string, group: 0 | 1): TableColumn<AbundanceComparison> =>
+  shareColumn(name, (row) => row.shares[group], "mean share of a sample's cells", 1);
 
-const correctedP: TableColumn<{ readonly adjustedP: number }> = {
-  name: "P corr.",
-  hint: "after Benjamini and Hochberg",
-  value: (row) => row.adjustedP,
-  show: (row) => pValue(row.adjustedP),
-};
+const correctedP: TableColumn<{ readonly adjustedP: number }> = pColumn(
+  "P corr.",
+  (row) => row.adjustedP,
+  "after Benjamini and Hochberg",
+);
 
 const geneColumns: readonly TableColumn<GeneComparison>[] = [
-  { name: "gene", value: (row) => row.symbol, show: (row) => <GeneLink symbol={row.symbol} /> },
-  { name: "log2 FC", value: (row) => row.log2FoldChange, show: (row) => row.log2FoldChange.toFixed(2) },
-  {
-    name: "mean",
-    hint: "mean log2 counts per million",
-    value: (row) => row.averageExpression,
-    show: (row) => row.averageExpression.toFixed(1),
-  },
-  { name: "t", hint: "moderated t", value: (row) => row.t, show: (row) => row.t.toFixed(1) },
+  geneColumn,
+  numberColumn("log2 FC", (row) => row.log2FoldChange, 2),
+  numberColumn("mean", (row) => row.averageExpression, 1, "mean log2 counts per million"),
+  numberColumn("t", (row) => row.t, 1, "moderated t"),
   correctedP,
 ];
 
@@ -281,7 +266,7 @@ function TypeGenes({ answer: { request, result, sets } }: AnswerProps) {
           </select>
           <p class="hint">
             {shown.samples[0]} and {shown.samples[1]} samples, {count(shown.cells[0])} and{" "}
-            {count(shown.cells[1])} cells. Up means more in {first}.
+            {count(shown.cells[1])} cells. A positive log2 FC means more in {first}.
           </p>
           <DataTable<GeneComparison>
             caption={`Genes of ${shown.type}, ${first} against ${second}`}

@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { download } from "../files.js";
 import { Icon } from "../icons.js";
-import { count } from "../text.js";
+import { count, percent, pValue } from "../text.js";
 import { csvOf } from "../csv.js";
 
 export interface TableColumn<Row> {
@@ -13,6 +13,33 @@ export interface TableColumn<Row> {
   readonly value: (row: Row) => string | number | null;
   /** Default: the text itself, numbers with three digits */
   readonly show?: (row: Row) => ComponentChildren;
+}
+
+type NumberOf<Row> = (row: Row) => number;
+
+/** A column of numbers with so many digits after the point. */
+export function numberColumn<Row>(
+  name: string,
+  value: NumberOf<Row>,
+  digits: number,
+  hint?: string,
+): TableColumn<Row> {
+  return { name, value, show: (row) => value(row).toFixed(digits), ...(hint && { hint }) };
+}
+
+/** A column of shares in percent. */
+export function shareColumn<Row>(
+  name: string,
+  value: NumberOf<Row>,
+  hint: string,
+  digits = 0,
+): TableColumn<Row> {
+  return { name, value, show: (row) => percent(value(row), digits), hint };
+}
+
+/** A column of P values. */
+export function pColumn<Row>(name: string, value: NumberOf<Row>, hint?: string): TableColumn<Row> {
+  return { name, value, show: (row) => pValue(value(row)), ...(hint && { hint }) };
 }
 
 interface TableProps<Row> {

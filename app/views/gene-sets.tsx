@@ -4,8 +4,7 @@ import { pickFiles } from "../files.js";
 import { Icon } from "../icons.js";
 import type { GeneSetRow } from "../protocol.js";
 import { isBusy } from "../state.js";
-import { pValue } from "../text.js";
-import { DataTable, type TableColumn } from "./data-table.js";
+import { DataTable, numberColumn, pColumn, type TableColumn } from "./data-table.js";
 
 /** @param onChange - asks again, with the sets or without */
 export function GeneSetField({ onChange }: { readonly onChange: () => void }) {
@@ -48,18 +47,12 @@ const columns: readonly TableColumn<GeneSetRow>[] = [
     value: (row) => row.overlap,
     show: (row) => <span title={row.genes.join(", ")}>{`${row.overlap} of ${row.size}`}</span>,
   },
-  {
-    name: "expected",
-    hint: "genes in the set by chance",
-    value: (row) => row.expected,
-    show: (row) => row.expected.toFixed(1),
-  },
-  {
-    name: "P corr.",
-    hint: "hypergeometric test, after Benjamini and Hochberg over the sets",
-    value: (row) => row.p_adjusted,
-    show: (row) => pValue(row.p_adjusted),
-  },
+  numberColumn("expected", (row) => row.expected, 1, "genes in the set by chance"),
+  pColumn(
+    "P corr.",
+    (row) => row.p_adjusted,
+    "hypergeometric test, after Benjamini and Hochberg over the sets",
+  ),
 ];
 
 export function GeneSetTable({

@@ -3,8 +3,8 @@ import { findSelectionMarkers, selectionMarkers, type MarkerAnswer } from "../an
 import type { MarkerRow } from "../protocol.js";
 import { colourBy, readGenes } from "../reading.js";
 import { changeView, isBusy, work } from "../state.js";
-import { percent, pValue } from "../text.js";
-import { DataTable, type TableColumn } from "./data-table.js";
+import { percent } from "../text.js";
+import { DataTable, numberColumn, pColumn, shareColumn, type TableColumn } from "./data-table.js";
 
 /** A gene that colours the cells when it is clicked. */
 export function GeneLink({ symbol, title }: { readonly symbol: string; readonly title?: string }) {
@@ -47,44 +47,30 @@ export function MarkerLine({
   );
 }
 
+/** A gene by its symbol, which colours the cells. */
+export const geneColumn: TableColumn<{ readonly symbol: string }> = {
+  name: "gene",
+  value: (row) => row.symbol,
+  show: (row) => <GeneLink symbol={row.symbol} />,
+};
+
 const markerColumns: readonly TableColumn<MarkerRow>[] = [
-  { name: "gene", value: (row) => row.symbol, show: (row) => <GeneLink symbol={row.symbol} /> },
-  {
-    name: "log2 FC",
-    hint: "log2 fold change of the mean expression",
-    value: (row) => row.log2_fold_change,
-    show: (row) => row.log2_fold_change.toFixed(2),
-  },
-  {
-    name: "in",
-    hint: "share of the group's cells with the gene",
-    value: (row) => row.share,
-    show: (row) => percent(row.share, 0),
-  },
-  {
-    name: "others",
-    hint: "share of the other cells with the gene",
-    value: (row) => row.other_share,
-    show: (row) => percent(row.other_share, 0),
-  },
-  {
-    name: "AUC",
-    hint: "probability that a cell of the group has more than another cell, ties as half",
-    value: (row) => row.auc,
-    show: (row) => row.auc.toFixed(2),
-  },
-  {
-    name: "score",
-    hint: "z of the rank sum (Wilcoxon), corrected for ties",
-    value: (row) => row.score,
-    show: (row) => row.score.toFixed(1),
-  },
-  {
-    name: "P corr.",
-    hint: "P after Benjamini and Hochberg; cells are the units, not samples",
-    value: (row) => row.p_adjusted,
-    show: (row) => pValue(row.p_adjusted),
-  },
+  geneColumn,
+  numberColumn("log2 FC", (row) => row.log2_fold_change, 2, "log2 fold change of the mean expression"),
+  shareColumn("in", (row) => row.share, "share of the group's cells with the gene"),
+  shareColumn("others", (row) => row.other_share, "share of the other cells with the gene"),
+  numberColumn(
+    "AUC",
+    (row) => row.auc,
+    2,
+    "probability that a cell of the group has more than another cell, ties as half",
+  ),
+  numberColumn("score", (row) => row.score, 1, "z of the rank sum (Wilcoxon), corrected for ties"),
+  pColumn(
+    "P corr.",
+    (row) => row.p_adjusted,
+    "P after Benjamini and Hochberg; cells are the units, not samples",
+  ),
 ];
 
 export function MarkerTable({

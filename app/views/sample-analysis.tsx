@@ -5,8 +5,8 @@ import { queryConditions } from "../conditions.js";
 import { signal, useSignal } from "@preact/signals";
 import { guarded, working } from "../job-status.js";
 import { CopyCommand } from "./copy-command.js";
-import { DataTable, SaveTable, type TableColumn } from "./data-table.js";
-import { GeneLink } from "./marker-list.js";
+import { DataTable, numberColumn, pColumn, SaveTable, type TableColumn } from "./data-table.js";
+import { geneColumn } from "./marker-list.js";
 import { SaveChart } from "../charts/save-chart.js";
 import type { MappingResult, SampleAnalysisResult } from "../protocol.js";
 import { isBusy, work } from "../state.js";
@@ -386,6 +386,13 @@ function Classifications({ analysis }: { readonly analysis: SampleAnalysisResult
 
 const mostGenes = 15;
 
+const correlationColumns: readonly TableColumn<SampleAnalysisResult["genes"][number]>[] = [
+  geneColumn,
+  numberColumn("r", (row) => row.r, 3),
+  pColumn("P", (row) => row.p),
+  pColumn("P corr.", (row) => row.p_adjusted),
+];
+
 /** Genes whose mean expression per sample goes with a component; a click colours the cells by one. */
 function Genes({ analysis: { genes, geneCounts, map } }: { readonly analysis: SampleAnalysisResult }) {
   const component = useSignal(1);
@@ -420,12 +427,7 @@ function Genes({ analysis: { genes, geneCounts, map } }: { readonly analysis: Sa
         rows={ofComponent}
         keyOf={(row) => row.gene}
         most={mostGenes}
-        columns={[
-          { name: "gene", value: (row) => row.symbol, show: (row) => <GeneLink symbol={row.symbol} /> },
-          { name: "r", value: (row) => row.r, show: (row) => row.r.toFixed(3) },
-          { name: "P", value: (row) => row.p, show: (row) => pValue(row.p) },
-          { name: "P corr.", value: (row) => row.p_adjusted, show: (row) => pValue(row.p_adjusted) },
-        ]}
+        columns={correlationColumns}
       />
     </section>
   );
