@@ -31,7 +31,7 @@ export async function addCellType(type: AddedType): Promise<void> {
   if (!query || !result || job.value) return;
   const before = result;
   const { name } = type;
-  await withMapping(`Naming ${name}`, async ({ jobs, listener }) => {
+  await withMapping(`Adding the type ${name}`, async ({ jobs, listener }) => {
     const named = await jobs.nameCellType(
       query.files,
       result.model.files,
@@ -40,7 +40,7 @@ export async function addCellType(type: AddedType): Promise<void> {
       { ...request, ...queryConditions(query, Object.keys(result.model.summary.conditions)) },
       listener,
     );
-    showResult(named, `name ${name}`, request, [...addedTypes, type]);
+    showResult(named, `add the type ${name}`, request, [...addedTypes, type]);
     tell(
       "info",
       `${name} is a cell type of the model now`,

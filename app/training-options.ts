@@ -90,7 +90,7 @@ export const trainingOptions: readonly TrainingOption[] = [
     name: "seed",
     label: "Seed",
     standard: "0",
-    hint: "one seed, one answer, whatever the threads",
+    hint: "the same seed gives the same model with any number of threads",
     least: 0,
     step: 1,
   },

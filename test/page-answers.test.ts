@@ -290,7 +290,7 @@ describe("the example, mapped", async () => {
     const first = page.locator(".clusters > li").first();
     await first.locator("dd").last().locator(".gene").first().waitFor({ timeout: 60_000 });
     const text = await first.innerText();
-    assert.match(text, /New by\s+more\s+\w+/);
+    assert.match(text, /Differs by\s+more\s+\w+/);
     const cluster = /Cluster (\d+)/.exec(text)![1]!;
     const shown = await first.locator("dd").last().locator(".gene").allInnerTexts();
     const mapped = await AnnData.open(file);
@@ -333,7 +333,7 @@ describe("the example, mapped", async () => {
   test("filters: cells that are hidden are in no count and no lasso", async () => {
     await page.getByLabel("Colour by").selectOption({ label: "cell_type: predicted type" });
     await page.getByText("Filter cells").click();
-    await page.getByLabel("Filter by").selectOption({ label: "sample (samples)" });
+    await page.getByLabel("Filter by").selectOption({ label: "sample (query and reference)" });
     const filter = page.getByRole("group", { name: /^sample/ });
     await filter.getByRole("button", { name: "none" }).click();
     await filter.getByText("P1244_ctrl").click();

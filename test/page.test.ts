@@ -483,7 +483,7 @@ describe("invalid files give clear errors, and the page keeps working", async ()
 
   test("values that are not counts are reported when the file is opened", async () => {
     await choose(page, "query", /a file/, numbers);
-    assert.match(await page.locator("main").innerText(), /No place holds raw counts/);
+    assert.match(await page.locator("main").innerText(), /No matrix of this file holds raw counts/);
     await look(page, "15-no-counts");
   });
 

@@ -40,7 +40,7 @@ function colourChoices(result: MappingResult): Choice[] {
   }));
   const mapping: Choice["entries"] = [
     ...result.conditions.map(({ key }, k) => ({
-      name: `${key} (samples)`,
+      name: `${key} (query and reference)`,
       by: { kind: "condition" as const, key: k },
     })),
     ...(result.clusters ? [{ name: "cluster", by: { kind: "cluster" } as const }] : []),

@@ -75,7 +75,7 @@ function Findings({ info: { inspection, notes } }: { readonly info: DataInfo }) 
     <>
       {!counts && (
         <Warning>
-          No place holds raw counts, which the model needs:{" "}
+          No matrix of this file holds raw counts, which the model needs:{" "}
           {places.map(({ place, holds }) => pageWords(`${place}: ${holds}`)).join("; ")}. Counts of normalised
           values may be recovered, fractional counts rounded; or open a file with counts.
         </Warning>

@@ -9,7 +9,7 @@ const origins = {
   scpoli: "scPoli model",
   scarches: "model of scArches, imported",
   "trained here": "trained here",
-  "mapped here": "grown here by a query",
+  "mapped here": "extended here with the query",
 } as const;
 
 export function ModelCard({ model }: { readonly model: ModelInfo }) {
@@ -28,7 +28,7 @@ export function ModelCard({ model }: { readonly model: ModelInfo }) {
           ["Latent", `${summary.model.latent_dim} dimensions`],
           ["Likelihood", summary.model.recon_loss],
           ...Object.entries(summary.conditions).map(
-            ([key, names]) => [key, counted(names.length, "condition"), names.join(", ")] as const,
+            ([key, names]) => [key, counted(names.length, "sample"), names.join(", ")] as const,
           ),
         ]}
       />

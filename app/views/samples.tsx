@@ -34,7 +34,7 @@ export function SamplesPanel({ result }: { readonly result: MappingResult }) {
         </h3>
         {result.samples.length > 1 && (
           <select
-            aria-label="Condition"
+            aria-label="Sample column"
             value={key.value}
             onChange={(event) => (key.value = Number(event.currentTarget.value))}
           >

@@ -101,7 +101,7 @@ function NewType({ level, rows }: Omit<AddedType, "name">) {
       <input
         type="text"
         aria-label="Name of a new cell type of the model"
-        placeholder="or: new cell type of the model"
+        placeholder="or: new type in the model"
         value={name}
         onInput={(event) => setName(event.currentTarget.value)}
       />

@@ -103,8 +103,8 @@ function TrainForm({ reference }: { readonly reference: DataFile }) {
       </button>
       {!hasCounts && (
         <p class="hint">
-          No place holds raw counts: choose "Recover counts" or "Round fractional counts" in the options, or
-          open a file with counts.
+          No matrix of this file holds raw counts: choose "Recover counts" or "Round fractional counts" in the
+          options, or open a file with counts.
         </p>
       )}
       {!hasConditions && (

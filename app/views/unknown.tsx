@@ -96,7 +96,7 @@ function ClusterCard({
       <dl class="cluster-genes">
         {summary?.is_novel && (
           <>
-            <dt>New by</dt>
+            <dt>Differs by</dt>
             <dd>
               <NewGenes summary={summary} />
             </dd>
