@@ -728,6 +728,7 @@ describe("the example with an added cell type", async () => {
     await page.getByRole("button", { name: "Copy the command: Add your cell types" }).click();
     const copied = await page.evaluate(() => navigator.clipboard.readText());
     await step(page, "Save").click();
+    await page.locator(".commands").waitFor();
     const map = (await page.locator(".commands code").allInnerTexts()).find((one) =>
       /^scpoli map/.test(one),
     )!;
