@@ -81,6 +81,7 @@ export {
   verdictWords,
   withUnknownShare,
   type Light,
+  type LightWords,
   type Verdict,
   type VerdictMeasures,
   type VerdictReason,

@@ -11,12 +11,20 @@ import type { Predictions } from "./predictions.js";
 /** Outcome of a check, as a traffic light. */
 export type Light = "green" | "amber" | "red";
 
-/** What a verdict says, and what each reason is, in words. */
-export const verdictWords = {
+/** A light in words. */
+export interface LightWords {
+  /** Of one criterion: good, fair or poor */
+  readonly word: string;
+  /** Of the verdict as a whole, without a full stop */
+  readonly sentence: string;
+}
+
+/** What each light means. */
+export const verdictWords: Readonly<Record<Light, LightWords>> = {
   green: { word: "good", sentence: "The query fits the reference" },
   amber: { word: "fair", sentence: "Look closer before you trust the labels" },
   red: { word: "poor", sentence: "The query does not fit the reference" },
-} as const;
+};
 
 /** One criterion of a verdict. */
 export interface VerdictReason {
