@@ -62,6 +62,11 @@ export function buildWheel(base: string): string {
   run(process.execPath, [join(root, "scripts/build_wheel.mjs")], {
     env: { ...process.env, PYTHON: builder },
   });
+  return builtWheel();
+}
+
+/** @returns the path of the wheel that was built last */
+export function builtWheel(): string {
   const out = join(root, "dist-python");
   return join(
     out,
