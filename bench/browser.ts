@@ -8,7 +8,7 @@
 // sims-web about 170.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { pageHeaders } from "../dist/cli/app-headers.js";
@@ -144,6 +144,8 @@ function keptSpeed(): readonly Row[] {
 
 const rows = parts.includes("speed") ? await measureSpeed() : keptSpeed();
 // the page and the large query are measured together: their results are one state of the page
+/** Processes that want a processor, before the page is measured: other work makes it slower. */
+const load = loadavg()[0]!;
 const page = await firstLoad();
 const drawn = await drawnSpeed(cache, file, queryCells, genes);
 
@@ -179,11 +181,12 @@ csv.push(
         name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`) +
         (name.endsWith("Frames") ? "_per_s" : "_s"),
     )
-    .join(",")},memory_mb`,
+    .join(",")},memory_mb,load_average`,
   [
     drawn.cells,
     ...Object.values(measured).map((value) => value.toFixed(2)),
     Math.round(drawnMemory / 1e6),
+    load.toFixed(1),
   ].join(","),
 );
 
@@ -209,7 +212,10 @@ const table = [
     `${thousands(page.memory / 1e6)} MB in all of Chromium's processes.`,
   "",
   `A query of ${thousands(drawn.cells)} cells x ${thousands(genes)} genes in the page, onto a model of ` +
-    `${thousands(cells)} cells, drawn without a graphics card (SwiftShader):`,
+    `${thousands(cells)} cells, drawn without a graphics card (SwiftShader)` +
+    (load > availableParallelism()
+      ? `, beside other work (load average ${load.toFixed(1)} on ${availableParallelism()} processors):`
+      : ":"),
   "",
   "| | |",
   "| --- | --- |",
