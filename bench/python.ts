@@ -3,7 +3,8 @@
 // compared too, which other programs of the machine hardly change. Writes bench/results/python.csv and a
 // section of docs/reference/python.md.
 //   npm run bench:python [-- CELLS GENES ROUNDS]
-//   tsx bench/python.ts --document: only writes the section, from the last results and the packages built here
+//   tsx bench/python.ts --document: only writes the section, from the last results and the packages built
+//   here
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
