@@ -12,9 +12,11 @@ folder, outputs, out = sys.argv[1:4]
 reference, query = peer.read(folder)
 parts = [ad.read_h5ad(f"{outputs}/{name}.h5ad") for name in ("reference", "query")]
 positions = [part.obsm["X_scpoli"] for part in parts]
+obs = parts[1].obs
 labels = {
-    "default": parts[1].obs["cell_type_pred"].astype(str).values,
-    "prototype": parts[1].obs["cell_type_prototype"].astype(str).values,
+    "default": obs["cell_type_pred"].astype(str).values,
+    # where the labels are those of the nearest prototype, they have no column beside them
+    "prototype": obs.get("cell_type_prototype", obs["cell_type_pred"]).astype(str).values,
     "neighbors": peer.nearest_labels(positions[0], reference.obs["cell_type"].values, positions[1]),
 }
 peer.write(out, reference, query, labels, {"X_scpoli": positions})

@@ -84,16 +84,33 @@ function byR(name: string, file: string, method: Method, ...args: string[]): Run
   };
 }
 
-/** scpoli by its command line. */
-function scpoliRun(name: string, title: string, flags: readonly string[]): Run {
+/**
+ * scpoli by its command line.
+ * @param flags - of `train`; none: its defaults, which label by the classifier @param mapFlags - of `map`
+ */
+function scpoliRun(
+  name: string,
+  title: string,
+  flags: readonly string[] = [],
+  mapFlags: readonly string[] = [],
+): Run {
+  const byPrototype = (named: string, embedding: string | null): Method => ({
+    name: named,
+    labels: "prototype",
+    embedding,
+  });
   return {
     name,
     isRandom: true,
     needs: [],
     collect: "collect_ours.py",
     methods: [
-      { name: title, labels: "default", embedding: "X_scpoli" },
-      { name: `${title}, nearest prototype`, labels: "prototype", embedding: null },
+      ...(flags.length === 0
+        ? [
+            { name: title, labels: "default", embedding: "X_scpoli" },
+            byPrototype(`${title}, nearest prototype`, null),
+          ]
+        : [byPrototype(title, "X_scpoli")]),
       { name: `${title}, 15 neighbours`, labels: "neighbors", embedding: null },
     ],
     commands: ({ set, seed, folder }) => {
@@ -116,7 +133,7 @@ function scpoliRun(name: string, title: string, flags: readonly string[]): Run {
           ...scpoli,
           "map",
           join(prepared, "query.h5ad"),
-          ...["--reference", model, "--output", join(folder, "query.h5ad"), ...run],
+          ...["--reference", model, "--output", join(folder, "query.h5ad"), ...mapFlags, ...run],
         ],
       ];
     },
@@ -155,10 +172,21 @@ const seurat = (reduction: string, title: string): Run =>
     reduction,
   );
 
+const published = ["--preset", "published"] as const;
+export const publishedPreset = "ours, published preset";
+export const publishedLonger = "ours, published preset, eta 5, 400 epochs";
+
 /** In the order of the table. */
 export const runs: readonly Run[] = [
-  scpoliRun("ours", "ours", []),
-  scpoliRun("ours-published", "ours, published preset", ["--preset", "published"]),
+  scpoliRun("ours", "ours"),
+  scpoliRun("ours-published", publishedPreset, published, published),
+  // what the runs of scArches with 400 epochs have
+  scpoliRun(
+    "ours-published-400",
+    publishedLonger,
+    [...published, ...["--epochs", "400", "--eta", "5", "--embedding-dims", "5"]],
+    [...published, ...["--epochs", "400"]],
+  ),
   // an epoch of 10,000 peaks takes as long as ten of 1,000 genes
   scPoli(20, ({ likelihood }) => likelihood !== undefined),
   scPoli(100),
