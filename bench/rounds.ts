@@ -276,9 +276,8 @@ function writePage(rows: readonly Row[]): void {
     const size = shards === 1 ? "" : megabytes_per_round.toFixed(1);
     return (
       `| ${set} | ${training} ${Number(mean3("epochs_run"))} | ${runs.length} | ` +
-      `${mean3("prototype_accuracy")} | ${mean3("prototype_macro_f1")} | ` +
-      `${mean3("head_accuracy")} | ${mean3("head_macro_f1")} | ` +
-      `${mean3("integration")} | ${size} |`
+      `${mean3("prototype_accuracy")} | ${mean3("prototype_macro_f1")} | ${mean3("head_accuracy")} | ` +
+      `${mean3("head_macro_f1")} | ${mean3("integration")} | ${size} |`
     );
   };
   writeFileSync(

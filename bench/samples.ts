@@ -213,11 +213,10 @@ async function kangTwoKeys(): Promise<void> {
     );
   addParagraphs(
     "## Two keys: where the variation went",
-    "With the two keys `donor` and `condition`, each gets embeddings. " +
-      `The two conditions are ${twoDigits(betweenConditions)} apart, two donors ` +
-      `${twoDigits(betweenDonors)} on average (embeddings have ` +
-      "norm 1 at most, so 2 is the largest distance). Both samples of a donor share its embedding, and " +
-      "stimulation has a direction of its own.",
+    "With the two keys `donor` and `condition`, each gets embeddings. The two conditions are " +
+      `${twoDigits(betweenConditions)} apart, two donors ${twoDigits(betweenDonors)} on average ` +
+      "(embeddings have norm 1 at most, so 2 is the largest distance). Both samples of a donor share its " +
+      "embedding, and stimulation has a direction of its own.",
     "Does the sample embedding lose what another key explains (the paper's Supp. Fig. 8)? `sample` as the " +
       "only key, and together with `condition`:",
   );

@@ -161,9 +161,8 @@ function summarize(results: readonly Result[]): string[] {
       `${fixed(over(results, "changed"), 3)} on the mean, ${fixed(most(results, "changed"), 3)} at most.`,
     `- Labels with nothing left out: accuracy ${fixed(over(whole, "accuracy"), 3)}, AUROC of \`_uncert\` ` +
       `for wrong labels ${fixed(over(whole, "errors"), 3)}, expected calibration error of \`_prob\` ` +
-      `${fixed(over(whole, "calibration"), 3)}; with a type left out ` +
-      `${fixed(over(left, "accuracy"), 3)}, ${fixed(over(left, "errors"), 3)} and ` +
-      `${fixed(over(left, "calibration"), 3)}.`,
+      `${fixed(over(whole, "calibration"), 3)}; with a type left out ${fixed(over(left, "accuracy"), 3)}, ` +
+      `${fixed(over(left, "errors"), 3)} and ${fixed(over(left, "calibration"), 3)}.`,
   ];
 }
 

@@ -76,8 +76,7 @@ function costs(runs, steps) {
   return (
     "`scpoli plan` predicts time and memory from the sizes of the files. On runs that the fit did not see, " +
     `the predicted time is ${ratios(unseen)} times the measured time; on the runs of the fit, ` +
-    `${ratios(seen)} times. The predicted memory is ${rangeOf(memory, twoDigits)} times ` +
-    "the peak."
+    `${ratios(seen)} times. The predicted memory is ${rangeOf(memory, twoDigits)} times the peak.`
   );
 }
 

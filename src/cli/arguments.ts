@@ -118,8 +118,7 @@ export const conditionValueFlag = (): Option =>
   new Option(
     "--condition-value <name>",
     "the condition of all cells, if the file has no column for it (10x files, single samples): NAME, or " +
-      "KEY=NAME " +
-      "(repeated) if there are several keys",
+      "KEY=NAME (repeated) if there are several keys",
   ).argParser(oneName);
 
 /** A whole number in [least, most]. */
@@ -215,8 +214,7 @@ export async function readGenes(text: string): Promise<TrainOptions["genes"]> {
     throw new ScPoliError(
       "file",
       `--genes ${text}: there is no such file. Expected a number, a file of names (one per line), or a ` +
-        "column " +
-        "of var.",
+        "column of var.",
       { path: text },
     );
   return { varColumn: text };
@@ -265,8 +263,7 @@ export function atacCountsOption(fallback: string): Option {
   return new Option(
     "--atac-counts <kind>",
     "kind of scATAC counts: reads are converted to fragments, (x + 1) / 2 rounded down; auto: reads if 2 " +
-      "is more " +
-      `frequent than 1 (default: ${fallback})`,
+      `is more frequent than 1 (default: ${fallback})`,
   ).choices(["reads", "fragments", "auto"]);
 }
 

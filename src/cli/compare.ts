@@ -193,8 +193,7 @@ function comparisonText(comparison: Comparison): string {
         ["share of cells", first, second, "log2 ratio", "P", "corrected"],
       ),
       "  (log2 ratio: relative to the geometric mean of all types, so that growth of one type does not " +
-        "make all " +
-        "others seem to shrink)",
+        "make all others seem to shrink)",
     );
   return lines.join("\n");
 }

@@ -22,8 +22,7 @@ export const featureTypesFlag = (fallback = '"Gene Expression"'): Option =>
   new Option(
     "--feature-types <types>",
     'feature types to model, if var has them: "Antibody Capture", Peaks, "CRISPR Guide Capture", ... or ' +
-      "all " +
-      `(default: ${fallback})`,
+      `all (default: ${fallback})`,
   ).argParser(names);
 export const duplicateGenesFlag = (): Option =>
   new Option(

@@ -55,8 +55,7 @@ export function scoreText({ accuracy, known_flagged: flagged, cell_types: cellTy
   ]);
   return (
     `${table(rows, ["cell type", "cells", "label right", "unknown"])}\n\n` +
-    `  Of the known types, ${percent(accuracy)} of the cells have the right label and ` +
-    `${percent(flagged)} are ` +
-    `flagged unknown.`
+    `  Of the known types, ${percent(accuracy)} of the cells have the right label and ${percent(flagged)} ` +
+    "are flagged unknown."
   );
 }

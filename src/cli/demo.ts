@@ -27,10 +27,8 @@ export function addDemo(program: Command): void {
     .summary("train and map with example cells in the package")
     .description(
       "Runs the main steps on blood cells of lupus patients in the package: train on five patients, map " +
-        "three " +
-        "others, find the cell type that the reference lacks, and compare the samples. Replaces the " +
-        "outputs of " +
-        "an earlier demo in the folder.",
+        "three others, find the cell type that the reference lacks, and compare the samples. Replaces the " +
+        "outputs of an earlier demo in the folder.",
     )
     .option("-o, --output <folder>", "folder for the outputs", "scpoli-demo")
     .action((flags: RunFlags & { readonly output: string }) =>
@@ -71,9 +69,8 @@ async function demo(folder: string, settings: RunSettings): Promise<Result> {
       },
       text: [
         `${count(reference.nObs)} cells of five patients are the reference; ${query.nObs} cells of three ` +
-          "other " +
-          `patients are the query.\nEach patient gave a control sample and one stimulated with ` +
-          `interferon-beta. The reference has no B cells.`,
+          "other patients are the query.\nEach patient gave a control sample and one stimulated with " +
+          "interferon-beta. The reference has no B cells.",
         "Cell types of the query compared with the truth, which the mapping did not " +
           `see:\n\n${scoreText(cells)}`,
         novelText(clusters),
@@ -125,12 +122,10 @@ async function describeSamples(model: ScPoli): Promise<{ readonly json: object; 
     json: { component: best.component, adjusted_r2: best.adjusted_r2, p: best.p_adjusted, right, mapped },
     text:
       "Samples by their embeddings (principal components; c: control, s: stimulated; capitals: new " +
-      "patients):" +
-      "\n\n" +
+      "patients):\n\n" +
       `${samplePicture(analysis!.components.scores, letters)}\n\n` +
       `  Treatment explains ${Math.round(best.adjusted_r2 * 100)} % of component ${best.component}. For ` +
-      `${right} ` +
-      `of ${mapped} new samples, the nearest reference sample has the same treatment.`,
+      `${right} of ${mapped} new samples, the nearest reference sample has the same treatment.`,
   };
 }
 

@@ -73,8 +73,7 @@ export function addExpression(program: Command): void {
     .option(
       "--as <key=condition>",
       "decode all cells as if from this condition: donor=D3 (repeat for other keys; for keys not given, " +
-        "each cell " +
-        "keeps its condition)",
+        "each cell keeps its condition)",
       conditionByKey,
     )
     .option("--average", "decode at every combination of reference conditions, and average")
@@ -82,8 +81,7 @@ export function addExpression(program: Command): void {
     .option(
       "--samples <n>",
       "decode n samples of each cell's posterior and write their mean, with their standard deviation in " +
-        "layers " +
-        "(default: decode the posterior mean)",
+        "layers (default: decode the posterior mean)",
       whole(2),
     )
     .option("--library-size <n>", "total expression of each cell (default: 10,000)", real(Number.MIN_VALUE))

@@ -142,8 +142,7 @@ function markersText(result: Markers): string {
   return (
     `${counted(result.groups.length, "group")} of ${counted(cells, "cell")} (${result.key}) against ` +
     other +
-    `\n\n${table(lines, header)}\n  (share: share of cells that express the gene; specificity: the ` +
-    "group's mean " +
-    "divided by the sum of all groups' means; P: corrected)"
+    `\n\n${table(lines, header)}\n  (share: share of cells that express the gene; specificity: the group's ` +
+    "mean divided by the sum of all groups' means; P: corrected)"
   );
 }

@@ -34,16 +34,14 @@ export function addReport(program: Command): void {
     .summary("write an HTML report of a model or a mapped file")
     .description(
       "Writes one HTML file that works offline: UMAP of the cells, composition, label transfer, " +
-        "uncertainty, " +
-        "verdict, samples, training, options, and a text for the methods section.",
+        "uncertainty, verdict, samples, training, options, and a text for the methods section.",
     )
     .argument("<file|model>", "a file written by map or embed, or a model folder, also of scArches")
     .requiredOption("-o, --output <file>", "the .html file to write")
     .option(
       "--model <model>",
       "the model that the file was mapped with (map --save-model): adds the reference behind the query, " +
-        "samples " +
-        "and training",
+        "samples and training",
     )
     .addOption(referenceDataFlag())
     .option("--title <text>", "title of the report")
@@ -186,8 +184,7 @@ async function samplesFor(
       level: "info",
       message:
         `The model knows no ${key} of the file, so only the model's samples are shown. To include the ` +
-        "file's, " +
-        "give the model saved by `scpoli map --save-model`.",
+        "file's, give the model saved by `scpoli map --save-model`.",
     });
     return model.samples(options);
   }

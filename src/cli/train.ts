@@ -174,9 +174,8 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
     settings.onNote?.({
       level: "warning",
       message:
-        `${checkpoint} is left from an interrupted run. --resume continues from it; without --resume, ` +
-        "this run " +
-        "starts from scratch and replaces it.",
+        `${checkpoint} is left from an interrupted run. --resume continues from it; without --resume, this ` +
+        "run starts from scratch and replaces it.",
     });
   const data = await AnnData.open(path, { modality: flags.modality });
   try {

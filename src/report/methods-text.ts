@@ -60,12 +60,11 @@ function trainingText({ json }: StoredModel): string {
     : `condition embeddings of ${model.embedding_dims.join(" and ")} dimensions`;
   return (
     `A reference${cells} and ${json.genes.length.toLocaleString("en-US")} genes was built with scPoli ` +
-    `(ref. 1; implementation scpoli ${json.scpoli_version}) with ${likelihoods[model.recon_loss]}, ` +
-    `a latent space of ${model.latent_dim} dimensions, ` +
-    `hidden layers of ${model.hidden_layer_sizes.join(" and ")} units and ${conditionInput}. ` +
-    `Conditions (number): ${conditions}.` +
-    `${types ? ` Cell types (number) of each annotation level: ${types}.` : ""} The model was trained with ` +
-    `Adam${epochs}${minibatch}${roundsText(provenance)}${prototypeLossText(json)}; ` +
+    `(ref. 1; implementation scpoli ${json.scpoli_version}) with ${likelihoods[model.recon_loss]}, a ` +
+    `latent space of ${model.latent_dim} dimensions, hidden layers of ` +
+    `${model.hidden_layer_sizes.join(" and ")} units and ${conditionInput}. Conditions (number): ` +
+    `${conditions}.${types ? ` Cell types (number) of each annotation level: ${types}.` : ""} The model ` +
+    `was trained with Adam${epochs}${minibatch}${roundsText(provenance)}${prototypeLossText(json)}; ` +
     `${keptWeights(provenance, plan)} were kept.` +
     (json.landmarks ? " Cells were displayed by UMAP (ref. 2) of the latent space." : "")
   );

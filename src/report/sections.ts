@@ -186,11 +186,10 @@ export function clustersHtml(clusters: QueryCells["clusters"]): string {
   ]);
   const columns = ["cluster", "cells", "mostly predicted", "unknown", "novelty", "genes up", "genes down"];
   return (
-    "<p>Clusters found without labels. Novelty: how unlike every known type a cluster is as a whole. " +
-    "Genes up and down: genes with more or less expression than any mixture of known types explains, " +
-    `largest difference first; they are informative for novel clusters.</p>` +
-    '<div class="scroll" tabindex="0" role="region" aria-label="clusters of the query">' +
-    `${tableHtml({ columns, rows })}</div>`
+    "<p>Clusters found without labels. Novelty: how unlike every known type a cluster is as a whole. Genes " +
+    "up and down: genes with more or less expression than any mixture of known types explains, largest " +
+    'difference first; they are informative for novel clusters.</p><div class="scroll" tabindex="0" ' +
+    `role="region" aria-label="clusters of the query">${tableHtml({ columns, rows })}</div>`
   );
 }
 
