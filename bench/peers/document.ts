@@ -276,10 +276,10 @@ export function writeDocument(rows: readonly Row[]): void {
       "command line with its defaults; `published preset` has the published values (100 epochs, eta 1, " +
       "embeddings of 10) and labels by the nearest prototype. scArches 0.6.1: eta 5, embeddings of 5, as " +
       "in the second row of the published preset. scVI and scANVI: scvi-tools, settings of its tutorial on " +
-      "reference mapping. Harmony and Scanorama integrate reference and query together, so they see the query's cells; " +
-      "all others map or classify it afterwards. Seurat 4.3: the reference's conditions are joined by " +
-      "their counts. SingleR: marker genes by Wilcoxon tests. popV: without OnClass. The linear SVM is " +
-      "scikit-learn's LinearSVC, as in the paper.",
+      "reference mapping. Harmony and Scanorama integrate reference and query together, so they see the " +
+      "query's cells; all others map or classify it afterwards. Seurat 4.3: the reference's conditions " +
+      "are joined by their counts. SingleR: marker genes by Wilcoxon tests. popV: without OnClass. The " +
+      "linear SVM is scikit-learn's LinearSVC, as in the paper.",
   ];
   writeFileSync(join(root, "docs/benchmarks/quality.md"), `${text.join("\n")}\n`);
   console.log(differencesSection(rows).join("\n"));
