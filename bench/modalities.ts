@@ -171,8 +171,6 @@ async function compute(configuration: Configuration, seed: number): Promise<void
     exclude,
     seed,
     threads,
-    eta: 5,
-    embeddingDims: 5,
     ...options,
     genes,
   });
