@@ -1,11 +1,13 @@
 // npm run study:novelty [-- SET ...]: contribution of each component of the novelty score, on references
 // only: some donors in turn are a query against the others, with each of its types left out in turn. The
 // queries of bench:unknown are not used. Needs ../shared/data. Single runs are kept in .cache/novelty-runs
-// (delete it to start again); the table goes to bench/results/novelty-study.csv.
+// (delete it to start again); a study of all sets goes to bench/results/novelty-study.csv and its means to
+// docs/benchmarks/labels.md.
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ScPoli } from "../dist/index.js";
 import { saveModel } from "../dist/storage/model-folder.js";
+import { writeSection } from "./sections.ts";
 import { cached, configurations, mean, sharedData, type Configuration } from "./transfer.ts";
 import { leftOutTypes, runUnknown, type Run, type Variants } from "./unknown-runs.ts";
 
@@ -90,49 +92,84 @@ interface Result {
   readonly runs: Readonly<Record<string, Run>>;
 }
 
-function tabulate(results: readonly Result[]): void {
-  const columns = ["set", "query", "left_out", "variant"];
-  const figures = (run: Run): (number | null)[] => [
-    run.novelty.company.auroc,
-    run.novelty.company.detected,
-    run.novelty.company.flagged,
-    run.novelty.company.worst,
-    run.novelty.alone.auroc,
-    run.novelty.alone.detected,
-    run.novelty.alone.flagged,
-    run.novelty.alone.worst,
-    run.changed,
-    run.referenceFlagged,
-    run.labels.accuracy,
-    run.labels.errors,
-    run.labels.calibration,
+type VariantName = keyof typeof variants;
+const titles: Readonly<Record<VariantName, string>> = {
+  whole: "the score",
+  undivided: "neighbours in the undivided query",
+  "without span": "without the residual outside the span",
+  "without distance": "without the distance",
+  "without doubt": "without the doubt",
+  "no neighbours": "no neighbours",
+  "one table": "cells alone calibrated as in company",
+};
+
+/** Columns of the table of single runs. */
+const figures: Readonly<Record<string, (run: Run) => number | null>> = {
+  auroc: ({ novelty }) => novelty.company.auroc,
+  found: ({ novelty }) => novelty.company.detected,
+  flagged: ({ novelty }) => novelty.company.flagged,
+  worst: ({ novelty }) => novelty.company.worst,
+  alone_auroc: ({ novelty }) => novelty.alone.auroc,
+  alone_found: ({ novelty }) => novelty.alone.detected,
+  alone_flagged: ({ novelty }) => novelty.alone.flagged,
+  alone_worst: ({ novelty }) => novelty.alone.worst,
+  changed: ({ changed }) => changed,
+  own: ({ referenceFlagged }) => referenceFlagged,
+  accuracy: ({ labels }) => labels.accuracy,
+  errors: ({ labels }) => labels.errors,
+  calibration: ({ labels }) => labels.calibration,
+};
+/** Columns of the document. */
+const shownFigures = {
+  AUROC: "auroc",
+  found: "found",
+  "found alone": "alone_found",
+  flagged: "flagged",
+  "flagged alone": "alone_flagged",
+  "flag changed": "changed",
+} as const;
+
+/** Mean of a figure over the runs of a variant that have it. */
+function meanFigure(results: readonly Result[], variant: string, figure: string): string {
+  const values = results.flatMap(({ runs }) => figures[figure]!(runs[variant]!) ?? []);
+  return values.length > 0 ? mean(values).toFixed(3) : "";
+}
+
+function writeTable(results: readonly Result[]): void {
+  const lines = results.flatMap(({ set, query, leftOut, runs }) =>
+    Object.entries(runs).map(([variant, run]) =>
+      [
+        ...[set, query, leftOut ?? "", variant].map((text) => `"${text}"`),
+        ...Object.values(figures).map((figure) => figure(run)?.toFixed(4) ?? ""),
+      ].join(","),
+    ),
+  );
+  const columns = ["set", "query", "left_out", "variant", ...Object.keys(figures)];
+  writeFileSync(join(root, "bench/results/novelty-study.csv"), `${columns.join(",")}\n${lines.join("\n")}\n`);
+}
+
+/** The section of the document: means of each variant. */
+function writeMeans(results: readonly Result[]): void {
+  const types = results.filter(({ leftOut }) => leftOut !== null).length;
+  const donors = new Set(results.map(({ query }) => query)).size;
+  const row = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+  const columns = ["variant", ...Object.keys(shownFigures)];
+  const table = [
+    row(columns),
+    row(columns.map(() => "---")),
+    ...Object.entries(titles).map(([variant, title]) =>
+      row([title, ...Object.values(shownFigures).map((figure) => meanFigure(results, variant, figure))]),
+    ),
   ];
-  const names = [
-    ...["auroc", "found", "flagged", "worst", "alone_auroc", "alone_found", "alone_flagged"],
-    ...["alone_worst", "changed", "own", "accuracy", "errors", "calibration"],
-  ];
-  const rows = results.flatMap(({ set, query, leftOut, runs }) =>
-    Object.entries(runs).map(([variant, run]) => ({
-      head: [set, query, leftOut ?? "", variant],
-      run,
-      variant,
-    })),
-  );
-  const lines = rows.map(({ head, run }) =>
-    [...head.map((text) => `"${text}"`), ...figures(run).map((value) => value?.toFixed(4) ?? "")].join(","),
-  );
-  writeFileSync(
-    join(root, "bench/results/novelty-study.csv"),
-    `${[...columns, ...names].join(",")}\n${lines.join("\n")}\n`,
-  );
-  for (const variant of Object.keys(variants)) {
-    const variantFigures = rows.filter((row) => row.variant === variant).map(({ run }) => figures(run));
-    const shown = names.map((name, at) => {
-      const values = variantFigures.flatMap((row) => row[at] ?? []);
-      return `${name} ${values.length > 0 ? mean(values).toFixed(3) : "-"}`;
-    });
-    console.log(`${variant.padEnd(18)} ${shown.join("  ")}`);
-  }
+  writeSection(join(root, "docs/benchmarks/labels.md"), "What each part of the novelty score adds", [
+    `On references alone (${Object.keys(queries).join(", ")}): ${donors} times, left-out donors are the ` +
+      `query of the others; with each of their types left out in turn, ${types} in all, and with none. ` +
+      "Means of the runs that have the figure. The queries of the other tables are not used. Made by " +
+      "`npm run study:novelty` (single runs: `bench/results/novelty-study.csv`).",
+    "",
+    ...table,
+  ]);
+  console.log(table.join("\n"));
 }
 
 if (!existsSync(sharedData)) {
@@ -152,7 +189,11 @@ for (const [set, donors] of Object.entries(queries)) {
         runUnknown(configuration, leftOut, 0, cache, variants),
       );
       results.push({ set, query: query[0]!, leftOut, runs });
-      tabulate(results);
+      console.log(`${name} without ${leftOut ?? "nothing"}`);
     }
   }
+}
+if (requestedSets.length === 0) {
+  writeTable(results);
+  writeMeans(results);
 }
