@@ -9,7 +9,7 @@ import { ScPoli } from "../dist/index.js";
 import { saveModel } from "../dist/storage/model-folder.js";
 import { writeSection } from "./sections.ts";
 import { cached, configurations, mean, sharedData, type Configuration } from "./transfer.ts";
-import { leftOutTypes, runUnknown, type Run, type Variants } from "./unknown-runs.ts";
+import { leftOutTypes, runFigures, runUnknown, type Run, type Variants } from "./unknown-runs.ts";
 
 const root = new URL("..", import.meta.url).pathname;
 const cache = join(root, ".cache/novelty-runs");
@@ -103,22 +103,6 @@ const titles: Readonly<Record<VariantName, string>> = {
   "one table": "cells alone calibrated as in company",
 };
 
-/** Columns of the table of single runs. */
-const figures: Readonly<Record<string, (run: Run) => number | null>> = {
-  auroc: ({ novelty }) => novelty.company.auroc,
-  found: ({ novelty }) => novelty.company.detected,
-  flagged: ({ novelty }) => novelty.company.flagged,
-  worst: ({ novelty }) => novelty.company.worst,
-  alone_auroc: ({ novelty }) => novelty.alone.auroc,
-  alone_found: ({ novelty }) => novelty.alone.detected,
-  alone_flagged: ({ novelty }) => novelty.alone.flagged,
-  alone_worst: ({ novelty }) => novelty.alone.worst,
-  changed: ({ changed }) => changed,
-  own: ({ referenceFlagged }) => referenceFlagged,
-  accuracy: ({ labels }) => labels.accuracy,
-  errors: ({ labels }) => labels.errors,
-  calibration: ({ labels }) => labels.calibration,
-};
 /** Columns of the document. */
 const shownFigures = {
   AUROC: "auroc",
@@ -131,7 +115,7 @@ const shownFigures = {
 
 /** Mean of a figure over the runs of a variant that have it. */
 function meanFigure(results: readonly Result[], variant: string, figure: string): string {
-  const values = results.flatMap(({ runs }) => figures[figure]!(runs[variant]!) ?? []);
+  const values = results.flatMap(({ runs }) => runFigures[figure]!(runs[variant]!) ?? []);
   return values.length > 0 ? mean(values).toFixed(3) : "";
 }
 
@@ -140,11 +124,11 @@ function writeTable(results: readonly Result[]): void {
     Object.entries(runs).map(([variant, run]) =>
       [
         ...[set, query, leftOut ?? "", variant].map((text) => `"${text}"`),
-        ...Object.values(figures).map((figure) => figure(run)?.toFixed(4) ?? ""),
+        ...Object.values(runFigures).map((figure) => figure(run)?.toFixed(4) ?? ""),
       ].join(","),
     ),
   );
-  const columns = ["set", "query", "left_out", "variant", ...Object.keys(figures)];
+  const columns = ["set", "query", "left_out", "variant", ...Object.keys(runFigures)];
   writeFileSync(join(root, "bench/results/novelty-study.csv"), `${columns.join(",")}\n${lines.join("\n")}\n`);
 }
 

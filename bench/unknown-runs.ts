@@ -58,6 +58,24 @@ export interface Run {
   readonly referenceFlagged: number | null;
 }
 
+/** Columns of the tables of single runs. */
+export const runFigures: Readonly<Record<string, (run: Run) => number | null>> = {
+  auroc: ({ novelty }) => novelty.company.auroc,
+  found: ({ novelty }) => novelty.company.detected,
+  found_in_halves: ({ novelty }) => novelty.halves.detected,
+  flagged: ({ novelty }) => novelty.company.flagged,
+  worst: ({ novelty }) => novelty.company.worst,
+  alone_auroc: ({ novelty }) => novelty.alone.auroc,
+  alone_found: ({ novelty }) => novelty.alone.detected,
+  alone_flagged: ({ novelty }) => novelty.alone.flagged,
+  alone_worst: ({ novelty }) => novelty.alone.worst,
+  changed: ({ changed }) => changed,
+  own_flagged: ({ referenceFlagged }) => referenceFlagged,
+  accuracy: ({ labels }) => labels.accuracy,
+  errors: ({ labels }) => labels.errors,
+  calibration: ({ labels }) => labels.calibration,
+};
+
 /** Share of pairs in which the first kind has the larger value, ties counting half. */
 function auroc(isFirst: readonly boolean[], values: ArrayLike<number>): number {
   const order = Array.from(isFirst.keys()).sort((a, b) => values[a]! - values[b]!);

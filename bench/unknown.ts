@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { writeSection } from "./sections.ts";
 import { cached, configurations, mean, sharedData, type Configuration } from "./transfer.ts";
-import { leastCells, leftOutTypes, runUnknown, type Run } from "./unknown-runs.ts";
+import { leastCells, leftOutTypes, runFigures, runUnknown, type Run } from "./unknown-runs.ts";
 
 const root = new URL("..", import.meta.url).pathname;
 const cache = join(root, ".cache/unknown-runs");
@@ -53,27 +53,9 @@ interface Result {
   readonly runs: readonly Run[];
 }
 
-const columns: Readonly<Record<string, (run: Run) => number | null>> = {
-  auroc: ({ novelty }) => novelty.company.auroc,
-  found: ({ novelty }) => novelty.company.detected,
-  found_in_halves: ({ novelty }) => novelty.halves.detected,
-  flagged: ({ novelty }) => novelty.company.flagged,
-  worst: ({ novelty }) => novelty.company.worst,
-  alone_auroc: ({ novelty }) => novelty.alone.auroc,
-  alone_found: ({ novelty }) => novelty.alone.detected,
-  alone_flagged: ({ novelty }) => novelty.alone.flagged,
-  alone_worst: ({ novelty }) => novelty.alone.worst,
-  changed: ({ changed }) => changed,
-  own_flagged: ({ referenceFlagged }) => referenceFlagged,
-  accuracy: ({ labels }) => labels.accuracy,
-  errors: ({ labels }) => labels.errors,
-  calibration: ({ labels }) => labels.calibration,
-};
-type Column = keyof typeof columns;
-
 /** Mean over seeds; NaN without any. */
-function value({ runs }: Result, column: Column): number {
-  return mean(runs.flatMap((run) => columns[column]!(run) ?? []));
+function value({ runs }: Result, column: string): number {
+  return mean(runs.flatMap((run) => runFigures[column]!(run) ?? []));
 }
 
 function fixed(number: number, digits = 2): string {
@@ -89,8 +71,8 @@ function smallSummary(results: readonly Result[]): string {
       `${result.set.replace(smallSuffix, "")} ` +
       (flagged.length === 0
         ? "not calibrated"
-        : `${fixed(mean(flagged.map((run) => columns.flagged!(run)!)), 3)} in company and ` +
-          `${fixed(mean(flagged.map((run) => columns.alone_flagged!(run)!)), 3)} alone` +
+        : `${fixed(mean(flagged.map((run) => runFigures.flagged!(run)!)), 3)} in company and ` +
+          `${fixed(mean(flagged.map((run) => runFigures.alone_flagged!(run)!)), 3)} alone` +
           (disabled > 0 ? ` (${disabled} of ${result.runs.length} seeds not calibrated)` : ""))
     );
   });
@@ -101,7 +83,7 @@ function smallSummary(results: readonly Result[]): string {
 }
 
 /** Columns of the table in the document. */
-const tableColumns: readonly Column[] = [
+const tableColumns: readonly string[] = [
   "auroc",
   "found",
   "flagged",
@@ -124,7 +106,7 @@ function writeRuns(results: readonly Result[]): void {
         set,
         `"${leftOut ?? ""}"`,
         seed,
-        ...Object.values(columns).map((of) => of(run)?.toFixed(4) ?? ""),
+        ...Object.values(runFigures).map((of) => of(run)?.toFixed(4) ?? ""),
         `"${run.notFlagged ?? ""}"`,
       ].join(","),
     ),
@@ -132,7 +114,7 @@ function writeRuns(results: readonly Result[]): void {
   mkdirSync(join(root, "bench/results"), { recursive: true });
   writeFileSync(
     join(root, "bench/results/unknown.csv"),
-    `set,left_out,seed,${Object.keys(columns).join(",")},not_flagged\n${rows.join("\n")}\n`,
+    `set,left_out,seed,${Object.keys(runFigures).join(",")},not_flagged\n${rows.join("\n")}\n`,
   );
 }
 
@@ -140,9 +122,9 @@ function writeRuns(results: readonly Result[]): void {
 function summarize(results: readonly Result[]): string[] {
   const left = results.filter(({ leftOut }) => leftOut !== null);
   const whole = results.filter(({ leftOut }) => leftOut === null);
-  const over = (of: readonly Result[], column: Column): number =>
+  const over = (of: readonly Result[], column: string): number =>
     mean(of.map((result) => value(result, column)).filter((number) => !Number.isNaN(number)));
-  const most = (of: readonly Result[], column: Column): number =>
+  const most = (of: readonly Result[], column: string): number =>
     Math.max(...of.map((result) => value(result, column)).filter((number) => !Number.isNaN(number)));
   return [
     `- AUROC in company ${fixed(over(left, "auroc"), 3)} on the mean of ${left.length} types, at least ` +
