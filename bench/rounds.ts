@@ -293,7 +293,8 @@ function writePage(rows: readonly Row[]): void {
       "far. The query's conditions are left out of the reference and mapped; scores are of the query's cells",
       "of known types (nearest prototype, classifier) and of all cells (integration, 60 % biology and 40 %",
       "mixing). Means over the seeds. *Passes* is relative to the epochs that are planned for one machine;",
-      "*epochs run* counts passes over the cells.",
+      "*epochs run* counts passes over the cells. A federated model has no classifier: its labels are those",
+      "of the nearest prototype, in both columns.",
       "",
       "| set | training | outer step | rounds x steps | passes | epochs run | seeds | prototype accuracy " +
         "| F1 | classifier accuracy | F1 | integration | MB per round |",
