@@ -352,29 +352,22 @@ async function readMetadata(
   return tables;
 }
 
-/**
- * Says which samples have no cells in a file. A file of the reference has none of the mapped samples, and the
- * reverse; only samples of a kind that the file has are missing.
- */
+/** Says which samples have no cells in a file, so that analyses of expression do without them. */
 function noteMissingSamples(
-  { key, names, isReference }: SampleTable,
+  { key, names }: SampleTable,
   conditionNames: readonly string[],
   path: string,
   onNote: (note: Note) => void,
 ): void {
-  const hasKind = [true, false].map((kind) =>
-    names.some((name, row) => isReference[row] === kind && conditionNames.includes(name)),
-  );
-  const missing = names.filter(
-    (name, row) => hasKind[isReference[row] ? 0 : 1] && !conditionNames.includes(name),
-  );
+  const missing = names.filter((name) => !conditionNames.includes(name));
   if (missing.length === 0) return;
   const shown = missing.slice(0, 5).map((name) => `'${name}'`);
   onNote({
     level: "info",
     message:
-      `${path} has no cells of ${missing.length} of ${names.length} samples (${key}): ${shown.join(", ")}` +
-      `${missing.length > shown.length ? " and others" : ""}. They are left out of analyses of expression.`,
+      `Analyses of expression use the ${names.length - missing.length} of ${names.length} samples (${key}) ` +
+      `of which ${path} has cells. It has none of ${shown.join(", ")}` +
+      `${missing.length > shown.length ? " and others" : ""}.`,
   });
 }
 
