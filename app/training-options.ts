@@ -22,7 +22,7 @@ export const modelOptions: readonly TrainingOption[] = [
     least: 10,
     step: 1,
   },
-  { name: "latentDim", label: "Latent dimensions", standard: "10", hint: "", least: 1, most: 1000, step: 1 },
+  { name: "latentDim", label: "Latent dimensions", standard: "20", hint: "", least: 1, most: 1000, step: 1 },
   {
     name: "embeddingDims",
     label: "Embedding dimensions",
@@ -53,10 +53,10 @@ export const trainingOptions: readonly TrainingOption[] = [
   {
     name: "eta",
     label: "Prototype distance, weight",
-    standard: "2",
+    standard: "40",
     hint: "eta: pulls the cells of a type together",
     least: 0,
-    step: 0.1,
+    step: 1,
   },
   {
     name: "etaCrossEntropy",

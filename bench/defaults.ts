@@ -107,17 +107,20 @@ interface Variant {
   /** epochs until the KL term has its whole weight, as a share of pretraining; default 1 */
   readonly annealing?: number;
 }
-const both = { prototypeLoss: "both", eta: 10, etaCrossEntropy: 50 } as const;
+const typeSum = { distanceReduction: "type-sum" } as const;
+const cellMean = { distanceReduction: "cell-mean" } as const;
+const both = { prototypeLoss: "both", eta: 10, etaCrossEntropy: 50, ...typeSum } as const;
+const bothCells = { ...both, ...cellMean } as const;
 const crossEntropy = { prototypeLoss: "cross-entropy", etaCrossEntropy: 50 } as const;
 const wide = { hiddenLayerSizes: [128] };
 const whole = { earlyStopping: false } as const;
 const classification = { earlyStopping: { metric: "classification" } } as const;
 const variants: readonly Variant[] = [
-  { name: "distance 1, sqrt(G)", options: { prototypeLoss: "distance", eta: 1 } },
+  { name: "distance 1, sqrt(G)", options: { prototypeLoss: "distance", eta: 1, ...typeSum } },
   { name: "both 10/50, 128", options: { ...both, ...wide } },
   { name: "cross-entropy 50, 128", options: { ...crossEntropy, ...wide } },
-  { name: "distance 1, 128", options: { prototypeLoss: "distance", eta: 1, ...wide } },
-  { name: "distance 50, 128", options: { prototypeLoss: "distance", eta: 50, ...wide } },
+  { name: "distance 1, 128", options: { prototypeLoss: "distance", eta: 1, ...typeSum, ...wide } },
+  { name: "distance 50, 128", options: { prototypeLoss: "distance", eta: 50, ...typeSum, ...wide } },
   { name: "both 10/50, sqrt(G)", options: both },
   { name: "both 10/50, 128, stop by classification", options: { ...both, ...wide, ...classification } },
   { name: "both 10/50, 128, no early stopping", options: { ...both, ...wide, earlyStopping: false } },
@@ -162,6 +165,51 @@ const variants: readonly Variant[] = [
     options: { ...both, eta: 2, ...wide, ...whole },
     annealing: 0.5,
   },
+  { name: "both 10/50 per cell, 128, no early stopping", options: { ...bothCells, ...wide, ...whole } },
+  {
+    name: "both 20/50 per cell, 128, no early stopping",
+    options: { ...bothCells, eta: 20, ...wide, ...whole },
+  },
+  {
+    name: "both 10/50 per cell, 128, no early stopping, latent space of 20",
+    options: { ...bothCells, ...wide, ...whole, latentDim: 20 },
+  },
+  {
+    name: "both 20/50 per cell, 128, no early stopping, latent space of 20",
+    options: { ...bothCells, eta: 20, ...wide, ...whole, latentDim: 20 },
+  },
+  {
+    name: "both 20/50 per cell, 128, no early stopping, latent space of 20, balance 0.5",
+    options: { ...bothCells, eta: 20, ...wide, ...whole, latentDim: 20, typeBalance: 0.5 },
+  },
+  {
+    name: "both 10/50 per cell, 128, no early stopping, latent space of 20, balance 0.5",
+    options: { ...bothCells, ...wide, ...whole, latentDim: 20, typeBalance: 0.5 },
+  },
+  {
+    name: "both 40/50 per cell, 128, no early stopping, latent space of 20, balance 0.5",
+    options: { ...bothCells, eta: 40, ...wide, ...whole, latentDim: 20, typeBalance: 0.5 },
+  },
+  {
+    name: "both 20/50 per cell, 128, no early stopping, balance 0.5",
+    options: { ...bothCells, eta: 20, ...wide, ...whole, typeBalance: 0.5 },
+  },
+  {
+    name: "both 40/50 per cell, 128, no early stopping, latent space of 20, balance 0.5, embeddings of 10",
+    options: { ...bothCells, eta: 40, ...wide, ...whole, latentDim: 20, typeBalance: 0.5, embeddingDims: 10 },
+  },
+  {
+    name: "both 80/50 per cell, 128, no early stopping, latent space of 20, balance 0.5",
+    options: { ...bothCells, eta: 80, ...wide, ...whole, latentDim: 20, typeBalance: 0.5 },
+  },
+  {
+    name: "both 40/50 per cell, 128, no early stopping, latent space of 20, balance 1",
+    options: { ...bothCells, eta: 40, ...wide, ...whole, latentDim: 20, typeBalance: 1 },
+  },
+  {
+    name: "both 40/50 per cell, 128, no early stopping, latent space of 20",
+    options: { ...bothCells, eta: 40, ...wide, ...whole, latentDim: 20 },
+  },
 ];
 /** Variants that are run on the large atlas. */
 const ofLarge = [
@@ -169,6 +217,7 @@ const ofLarge = [
   "both 2/50, 128, no early stopping",
   "both 5/50, 128, no early stopping",
   "cross-entropy 50, 128, no early stopping",
+  "both 20/50 per cell, 128, no early stopping, latent space of 20, balance 0.5",
 ];
 
 const root = new URL("..", import.meta.url).pathname;

@@ -15,10 +15,19 @@ const root = new URL("..", import.meta.url).pathname;
 const csv = join(root, "bench/results/within-types.csv");
 const seeds = [0, 1].slice(0, Number(process.env["SEEDS"] ?? 2));
 const genes = Number(process.env["GENES"] ?? 1000);
+const perCell = (eta: number): Partial<TrainOptions> => ({
+  eta,
+  distanceReduction: "cell-mean",
+  typeBalance: 0.5,
+  latentDim: 20,
+});
 const variants: readonly (readonly [string, Partial<TrainOptions>])[] = [
-  ["default: distance 2 and cross-entropy 50", {}],
-  ["cross-entropy 50", { prototypeLoss: "cross-entropy", etaCrossEntropy: 50 }],
-  ["distance 50", { prototypeLoss: "distance", eta: 50 }],
+  ["distance 40 per cell, cross-entropy 50", perCell(40)],
+  ["distance 20 per cell, cross-entropy 50", perCell(20)],
+  [
+    "distance 2 per type, cross-entropy 50, latent space of 10",
+    { eta: 2, distanceReduction: "type-sum", typeBalance: 0, latentDim: 10 },
+  ],
   ["no prototype loss", { prototypeLoss: "off" }],
   ["published preset", { preset: "published" }],
 ];

@@ -30,7 +30,7 @@ for (const [name, bound, create] of engines) {
   });
   test(`${name}: cross-entropy over prototypes and its gradient within ${bound} of PyTorch`, async () => {
     const deviations = await checkCrossEntropy(folder, create);
-    assert.equal(deviations.length, 15);
+    assert.equal(deviations.length, 21);
     for (const { tensor, deviation } of deviations) assert.ok(deviation <= bound, `${tensor}: ${deviation}`);
   });
 }

@@ -2,6 +2,7 @@
 // optimiser steps, every gradient.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { DistanceReduction } from "../dist/contract/options.js";
 import type { Engine, EngineOptions, Losses } from "../dist/engine/engine.js";
 import { Network } from "../dist/model/network.js";
 import { PrototypeSums, unlabeledPrototypeLoss } from "../dist/prototypes/prototypes.js";
@@ -257,6 +258,7 @@ interface CrossEntropyCase {
   readonly labels: number[][];
   readonly levels: readonly { readonly rows: number[]; readonly weights: number[] }[];
   readonly eta: number;
+  readonly distance_reduction: DistanceReduction;
   readonly eta_cross_entropy: number;
   readonly distance: number;
   readonly cross_entropy: number;
@@ -282,6 +284,7 @@ export async function checkCrossEntropy(folder: string, create: EngineFactory): 
       levels: golden.levels.length,
       prototypes: [golden.prototypes.length, D],
       levelPrototypes: golden.levels,
+      distanceReduction: golden.distance_reduction,
     });
     const [z, dz] = [engine.createActivation(D), engine.createActivation(D)];
     const program = engine.record((ops) => {

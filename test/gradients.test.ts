@@ -19,8 +19,13 @@ const options = {
   dropout: 0.2,
 };
 const [B, alpha, step] = [9, 0.6, 1e-5];
-/** weights of the distance and of the cross-entropy */
-const etas = { distance: [2, 0], "cross-entropy": [0, 3], both: [2, 3] } as const;
+/** weights of the distance and of the cross-entropy, and what the distance is averaged over */
+const etas = {
+  distance: [2, 0, "type-sum"],
+  "cross-entropy": [0, 3, "type-sum"],
+  both: [2, 3, "type-sum"],
+  "both, cell-mean": [2, 3, "cell-mean"],
+} as const;
 
 /** Random counts (or log counts), conditions and labels, some of them missing. */
 function fillMinibatch({ minibatch }: ReferenceEngine, random: Random, isLog: boolean): void {
@@ -44,7 +49,7 @@ function fillMinibatch({ minibatch }: ReferenceEngine, random: Random, isLog: bo
 }
 
 function setUp(prototypeNorm: number, variant: Partial<ModelOptions>, loss: keyof typeof etas) {
-  const [eta, etaCrossEntropy] = etas[loss];
+  const [eta, etaCrossEntropy, distanceReduction] = etas[loss];
   const engine = new ReferenceEngine({
     minibatchSize: B,
     minibatchCapacity: B * sizes.genes,
@@ -52,6 +57,7 @@ function setUp(prototypeNorm: number, variant: Partial<ModelOptions>, loss: keyo
     conditionKeys: 2,
     levels: 2,
     prototypes: [4, 3],
+    distanceReduction,
     levelPrototypes: [
       { rows: [0, 1], weights: [1, 2.5] },
       { rows: [1, 2, 3], weights: [1, 0.7, 4] },
@@ -93,6 +99,7 @@ const variants: readonly [string, number, Partial<ModelOptions>, (keyof typeof e
   ["nb, Minkowski 1.5", 1.5, {}],
   ["nb, cross-entropy over prototypes", 2, {}, "cross-entropy"],
   ["nb, distance and cross-entropy, Minkowski 1.5", 1.5, {}, "both"],
+  ["nb, mean distance of cells and cross-entropy, Minkowski 1.5", 1.5, {}, "both, cell-mean"],
   ["nb, one-hot conditions", 2, { conditionEncoding: "one-hot", embeddingDims: [] }],
   ["zinb", 2, { reconLoss: "zinb" }],
   ["poisson", 2, { reconLoss: "poisson" }],

@@ -2,6 +2,7 @@
 // are no multiple of the width of vectors or blocks.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { distanceReductions } from "../dist/contract/options.js";
 import type { Activation, EngineOptions, Operations, OutputLayer } from "../dist/engine/engine.js";
 import { createWasmEngine, wasmBuilds, type Kernels } from "../dist/engine/wasm.js";
 import { compare, createTwin } from "./twin.ts";
@@ -178,29 +179,32 @@ for (const build of wasmBuilds()) {
   });
 
   test(`${build}: prototype loss and gradient within ${bound}, for any norm`, async () => {
-    for (const p of [1, 1.5, 2, 3])
-      for (const D of [1, 3, 4, 10]) {
-        const twin = await createTwin(
-          { genes: 3, rows: 23, levels: 2, prototypes: [5, D] },
-          { build, threads: 1 },
-        );
-        const prototypes = Float32Array.from({ length: 5 * D }, () => twin.random.normal());
-        for (const engine of twin.engines) engine.writePrototypes(prototypes);
-        const [z, dz] = [twin.activation(D), twin.activation(D)];
-        // a cell on its prototype has distance 0 and no gradient
-        const values = Float32Array.from(twin.engines[0].readActivation(z[0]));
-        const label = twin.engines[0].minibatch.labels[0]!;
-        if (label >= 0) values.set(prototypes.subarray(label * D, (label + 1) * D));
-        twin.engines.forEach((engine, i) => engine.writeActivation(z[i]!, values));
-        const programs = twin.record((operations, pick) => {
-          operations.prototypeLoss(pick(z), p);
-          operations.prototypeLossBackward(pick(z), p, pick(dz));
-        });
-        assert.ok(twin.run(programs, run, bound).prototype > 0);
-        twin.compareActivation(dz, "dz", bound);
-        assert.equal(twin.run(programs, { ...run, prototypeWeight: 0 }, bound).prototype, 0);
-        await twin.close();
-      }
+    const levelPrototypes = [{ rows: [0, 1, 2, 3, 4], weights: [1, 3, 2, 5, 4] }, { rows: [1, 2, 3] }];
+    const cases = distanceReductions.flatMap((distanceReduction) =>
+      [1, 1.5, 2, 3].flatMap((p) => [1, 3, 4, 10].map((D) => ({ distanceReduction, p, D }))),
+    );
+    for (const { distanceReduction, p, D } of cases) {
+      const twin = await createTwin(
+        { genes: 3, rows: 23, levels: 2, prototypes: [5, D], levelPrototypes, distanceReduction },
+        { build, threads: 1 },
+      );
+      const prototypes = Float32Array.from({ length: 5 * D }, () => twin.random.normal());
+      for (const engine of twin.engines) engine.writePrototypes(prototypes);
+      const [z, dz] = [twin.activation(D), twin.activation(D)];
+      // a cell on its prototype has distance 0 and no gradient
+      const values = Float32Array.from(twin.engines[0].readActivation(z[0]));
+      const label = twin.engines[0].minibatch.labels[0]!;
+      if (label >= 0) values.set(prototypes.subarray(label * D, (label + 1) * D));
+      twin.engines.forEach((engine, i) => engine.writeActivation(z[i]!, values));
+      const programs = twin.record((operations, pick) => {
+        operations.prototypeLoss(pick(z), p);
+        operations.prototypeLossBackward(pick(z), p, pick(dz));
+      });
+      assert.ok(twin.run(programs, run, bound).prototype > 0);
+      twin.compareActivation(dz, "dz", bound);
+      assert.equal(twin.run(programs, { ...run, prototypeWeight: 0 }, bound).prototype, 0);
+      await twin.close();
+    }
   });
 
   test(`${build}: cross-entropy over prototypes and gradient within ${bound}`, async () => {

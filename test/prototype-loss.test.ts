@@ -86,7 +86,7 @@ test("a model of before there was a choice is mapped with the distance, weight 1
   const { stored } = await ScPoli.train(reference, { ...options, epochs: 2, pretrainingEpochs: 1 });
   const { prototype_loss: _, ...json } = stored.json;
   const loss = prototypeLossOf(json);
-  assert.deepEqual([loss.prototypeLoss, loss.eta], ["distance", 1]);
+  assert.deepEqual([loss.prototypeLoss, loss.eta, loss.distanceReduction], ["distance", 1, "type-sum"]);
   const path = join(folder, "loss-old");
   await saveModel(path, { ...stored, json });
   const mapping = await (
@@ -102,7 +102,9 @@ test("unused weights, unknown kinds, and unlabelled cells without a distance are
     [{ prototypeLoss: "cross-entropy", eta: 2 }, /eta is given.*has no distance/],
     [{ prototypeLoss: "cross-entropy", prototypeNorm: 1 }, /prototypeNorm is given/],
     [{ prototypeLoss: "distance", etaCrossEntropy: 2 }, /etaCrossEntropy is given.*has no cross-entropy/],
-    [{ prototypeLoss: "distance", typeBalance: 0.5 }, /typeBalance is given/],
+    [{ prototypeLoss: "distance", distanceReduction: "type-sum", typeBalance: 0.5 }, /typeBalance is given/],
+    [{ prototypeLoss: "cross-entropy", distanceReduction: "cell-mean" }, /distanceReduction is given/],
+    [{ distanceReduction: "mean" as never }, /distanceReduction is "mean"; expected "cell-mean"/],
     [{ prototypeLoss: "both", typeBalance: 2 }, /typeBalance is 2/],
     [{ prototypeLoss: "pull" as never }, /prototypeLoss is "pull"; expected "distance"/],
     [{ preset: "paper" as never }, /preset is "paper"; expected "published"/],
@@ -128,6 +130,7 @@ test("the preset has the published values; explicit options take precedence", as
       loss: plan.prototypeLoss,
       eta: plan.eta,
       crossEntropy: plan.etaCrossEntropy,
+      reduction: plan.distanceReduction,
       epochs: plan.epochs,
       pretraining: plan.pretrainingEpochs,
       anneal: plan.alphaEpochAnneal,
@@ -137,13 +140,20 @@ test("the preset has the published values; explicit options take precedence", as
       loss: "distance",
       eta: 1,
       crossEntropy: 0,
+      reduction: "type-sum",
       epochs: 100,
       pretraining: 90,
       anneal: 100,
       metric: "unweighted",
     },
   );
-  const trained = { prototypeLoss: "both", eta: 7, etaCrossEntropy: 9, typeBalance: 0 } as const;
+  const trained = {
+    prototypeLoss: "both",
+    eta: 7,
+    etaCrossEntropy: 9,
+    distanceReduction: "type-sum",
+    typeBalance: 0,
+  } as const;
   const mapping = { ...settings, stage: "mapping", trained } as const;
   assert.equal(planOptimization({}, mapping).etaCrossEntropy, 9);
   assert.equal(planOptimization({ preset: "published" }, mapping).etaCrossEntropy, 0);
@@ -181,7 +191,8 @@ test("a checkpoint of one loss cannot be resumed with another", async () => {
   for (const other of [
     { prototypeLoss: "distance" },
     { prototypeLoss: "both", etaCrossEntropy: 20 },
-    { prototypeLoss: "both", typeBalance: 0.5 },
+    { prototypeLoss: "both", typeBalance: 0.2 },
+    { prototypeLoss: "both", distanceReduction: "type-sum" },
   ] as const)
     await assert.rejects(ScPoli.train(reference, { ...options, ...other, checkpoint, resume: true }), {
       kind: "refused",

@@ -26,6 +26,7 @@ export interface Shape {
   /** K, D */
   readonly prototypes?: readonly [number, number];
   readonly levelPrototypes?: EngineOptions["levelPrototypes"];
+  readonly distanceReduction?: EngineOptions["distanceReduction"];
   readonly density?: number;
   /** rows of one combination are adjacent */
   readonly isSorted?: boolean;
@@ -138,6 +139,7 @@ export async function createTwin(shape: Shape, wasm: WasmOptions): Promise<Twin>
     levels,
     prototypes,
     levelPrototypes: shape.levelPrototypes,
+    distanceReduction: shape.distanceReduction,
     keepGradients: true,
   };
   const twin = new Twin([new ReferenceEngine(options), await createWasmEngine(options, wasm)], shape);

@@ -2,8 +2,10 @@
 import { Option, type Command } from "commander";
 import {
   defaults,
+  distanceReductions,
   presets,
   prototypeLosses,
+  type DistanceReduction,
   type EarlyStopping,
   type MemoryOptions,
   type OptimizationOptions,
@@ -19,6 +21,7 @@ export interface OptimizationFlags {
   readonly prototypeLoss?: PrototypeLoss;
   readonly eta?: number;
   readonly etaCrossEntropy?: number;
+  readonly distanceReduction?: DistanceReduction;
   readonly typeBalance?: number;
   readonly minibatch?: number;
   readonly lr?: number;
@@ -56,7 +59,7 @@ export function addPrototypeLossFlags(command: Command, fallback?: string): Comm
     )
     .option(
       "--eta <number>",
-      "weight of the distance loss; a large one (100) pulls the cells of a type closer together " +
+      "weight of the distance loss; a large one (200) pulls the cells of a type closer together " +
         `(default: ${fallback ?? defaults.eta})`,
       real(0),
     )
@@ -65,11 +68,19 @@ export function addPrototypeLossFlags(command: Command, fallback?: string): Comm
       `weight of the cross-entropy (default: ${fallback ?? defaults.etaCrossEntropy})`,
       real(0),
     )
+    .addOption(
+      new Option(
+        "--distance-reduction <kind>",
+        "what the distance loss is averaged over: cell-mean (all labelled cells), or type-sum (the cells of " +
+          "each type, and the types are summed, as published: a larger weight with more types) " +
+          `(default: ${fallback ?? defaults.distanceReduction})`,
+      ).choices(distanceReductions),
+    )
     .option(
       "--type-balance <share>",
-      "extra weight of rare types in the cross-entropy, from 0 (all cells weigh the same) to 1 (all " +
-        "types weigh " +
-        `the same) (default: ${fallback ?? defaults.typeBalance})`,
+      "extra weight of rare types in the cross-entropy, and in the distance if it is averaged over cells, " +
+        "from 0 (all cells weigh the same) to 1 (all types weigh the same) " +
+        `(default: ${fallback ?? defaults.typeBalance})`,
       real(0, 1),
     );
 }
@@ -142,6 +153,7 @@ export function optimizationOptions(flags: OptimizationFlags): OptimizationOptio
     prototypeLoss,
     eta,
     etaCrossEntropy,
+    distanceReduction,
     typeBalance,
     minibatch,
     lr,
@@ -159,6 +171,7 @@ export function optimizationOptions(flags: OptimizationFlags): OptimizationOptio
     prototypeLoss,
     eta,
     etaCrossEntropy,
+    distanceReduction,
     typeBalance,
     minibatch,
     lr,

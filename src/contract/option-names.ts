@@ -48,6 +48,7 @@ const optimizationOptionNames: OptionNames<OptimizationOptions> = {
   prototypeLoss: true,
   eta: true,
   etaCrossEntropy: true,
+  distanceReduction: true,
   typeBalance: true,
   minibatch: true,
   lr: true,

@@ -22,6 +22,9 @@ export type ConditionEncoding = (typeof conditionEncodings)[number];
 export const prototypeLosses = ["distance", "cross-entropy", "both", "off"] as const;
 /** Name of a prototype loss. */
 export type PrototypeLoss = (typeof prototypeLosses)[number];
+/** Averages of the distance: see `OptimizationOptions.distanceReduction`. */
+export const distanceReductions = ["cell-mean", "type-sum"] as const;
+export type DistanceReduction = (typeof distanceReductions)[number];
 /** Sets of default values: "published" are those of the paper's code, scArches. */
 export const presets = ["published"] as const;
 /** Name of a set of default values. */
@@ -35,7 +38,7 @@ export interface ModelOptions {
    * ceil(sqrt(genes))).
    */
   readonly hiddenLayerSizes: readonly number[];
-  /** D, default 10 */
+  /** D, default 20 */
   readonly latentDim: number;
   /** default "embedding" */
   readonly conditionEncoding: ConditionEncoding;
@@ -200,18 +203,25 @@ export interface OptimizationOptions {
    */
   readonly prototypeLoss?: PrototypeLoss;
   /**
-   * Weight of the distance in the prototype loss ("distance", "both"), default 10; mapping: as for the
+   * Weight of the distance in the prototype loss ("distance", "both"), default 40; mapping: as for the
    * reference. Larger values make cell types more compact (docs/benchmarks/quality.md)
    */
   readonly eta?: number;
+  /**
+   * What the distance is averaged over. "cell-mean": the labelled cells of a level, weighted as in the
+   * cross-entropy. "type-sum": the cells of each type, and the means of the types are summed, as published;
+   * its weight then grows with the number of types. Default "cell-mean"; mapping: as for the reference
+   */
+  readonly distanceReduction?: DistanceReduction;
   /**
    * Weight of the cross-entropy in the prototype loss ("cross-entropy", "both"), default 50; mapping: as for
    * the reference
    */
   readonly etaCrossEntropy?: number;
   /**
-   * Exponent p of the class weights in the cross-entropy, (1 / frequency of the type)^p. 0: equal weights for
-   * cells, 1: equal weights for types. Default 0; mapping: as for the reference
+   * Exponent p of the class weights in the cross-entropy, and in the distance with the reduction "cell-mean":
+   * (1 / frequency of the type)^p. 0: equal weights for cells, 1: equal weights for types. Default 0.5; mapping:
+   * as for the reference
    */
   readonly typeBalance?: number;
   /** Cells per minibatch, default 128 */
@@ -315,7 +325,7 @@ export interface TrainOptions
   readonly exclude?: Readonly<Record<string, readonly string[]>>;
   /** Units of the hidden layers, from the input on. Default [128] */
   readonly hiddenLayerSizes?: readonly number[];
-  /** D, dimensions of the latent space. Default 10 */
+  /** D, dimensions of the latent space. Default 20 */
   readonly latentDim?: number;
   /** How conditions enter: "embedding" or "one-hot". Default "embedding" */
   readonly conditionEncoding?: ConditionEncoding;
@@ -435,6 +445,7 @@ export interface Defaults {
   readonly prototypeLoss: PrototypeLoss;
   readonly eta: number;
   readonly etaCrossEntropy: number;
+  readonly distanceReduction: DistanceReduction;
   readonly typeBalance: number;
   readonly minibatch: number;
   readonly lr: number;
@@ -453,7 +464,7 @@ export interface Defaults {
 
 export const defaults: Defaults = {
   hiddenWidth: 128,
-  latentDim: 10,
+  latentDim: 20,
   conditionEncoding: "embedding",
   embeddingDims: 10,
   injectCondition: ["encoder", "decoder"],
@@ -461,9 +472,10 @@ export const defaults: Defaults = {
   dropout: 0.05,
   epochs: null,
   prototypeLoss: "both",
-  eta: 2,
+  eta: 40,
   etaCrossEntropy: 50,
-  typeBalance: 0,
+  distanceReduction: "cell-mean",
+  typeBalance: 0.5,
   minibatch: 128,
   lr: 1e-3,
   weightDecay: 0.04,
@@ -492,6 +504,8 @@ const published: Defaults = {
   epochs: 100,
   prototypeLoss: "distance",
   eta: 1,
+  distanceReduction: "type-sum",
+  typeBalance: 0,
   alphaEpochAnneal: 100,
   pretrainingShare: 0.9,
   earlyStopping: { ...defaults.earlyStopping, metric: "unweighted" },

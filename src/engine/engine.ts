@@ -6,6 +6,8 @@
 // minibatch, G genes, H hidden width, D latent, E embedding width (all condition keys joined), C conditions,
 // K prototypes.
 
+import type { DistanceReduction } from "../contract/options.js";
+
 export type Floats = Float32Array | Float64Array;
 
 /**
@@ -258,8 +260,10 @@ export interface Operations {
   squaredErrorBackward(h: Activation, layer: OutputLayer, dh: Activation): void;
 
   /**
-   * Mean Minkowski-p distance in z between each prototype and its cells, over the prototypes with cells in
-   * the minibatch (all levels): summed over labelled prototypes; averaged over unlabelled ones, and weighted.
+   * Minkowski-p distance in z between cells and the prototypes of their labels. With the reduction "type-sum",
+   * the mean of each prototype with cells in the minibatch, summed over labelled prototypes (all levels); with
+   * "cell-mean", the weighted mean over the labelled cells of a level, summed over levels. Unlabelled
+   * prototypes: their means are averaged, and weighted.
    */
   prototypeLoss(z: Activation, p: number): void;
   /** dz += eta * gradient. */
@@ -309,6 +313,11 @@ export interface EngineOptions {
    * distance times the weight
    */
   readonly unlabeled?: { readonly from: number; readonly weight: number };
+  /**
+   * what the distance to labelled prototypes is averaged over; "cell-mean" needs `levelPrototypes`. Default
+   * "type-sum"
+   */
+  readonly distanceReduction?: DistanceReduction;
   /** prototypes of the first levels; levels without an entry have no cross-entropy. Default: none */
   readonly levelPrototypes?: readonly LevelPrototypes[];
   /** also store gradients of parameters, for `readGradient` (tests) */

@@ -4,34 +4,43 @@ import { ScPoliError } from "../contract/errors.js";
 import type { EngineOptions, Floats } from "./engine.js";
 
 /**
- * The weight of a label is 1 / the number of cells of the minibatch with this label, so that each prototype
- * contributes the mean distance of its cells. For unlabelled prototypes it is multiplied by their weight and
- * divided by the number of unlabelled prototypes in the minibatch (their means are averaged, not summed).
- * Source: `prototype_labeled_loss` and `prototype_unlabeled_loss` of scArches.
+ * Weights of labels in the distance to prototypes. With the reduction "type-sum" it is 1 / the number of cells
+ * of the minibatch with this label, so that each prototype contributes the mean distance of its cells; with
+ * "cell-mean" it is that of the cross-entropy. For unlabelled prototypes, 1 / the number of cells is multiplied
+ * by their weight and divided by the number of unlabelled prototypes in the minibatch (their means are
+ * averaged, not summed).
+ * Source of "type-sum": `prototype_labeled_loss` and `prototype_unlabeled_loss` of scArches.
  *
- * @param labels - rows of the prototype table, -1 for none
+ * @param labels - (rows, levels) rows of the prototype table, -1 for none
+ * @param weights - see `levelWeights`
  * @param counts - (K) scratch
  * @param shares - receives one per label, 0 for none
  */
-export function labelShares(
+export function distanceShares(
   labels: Int32Array,
-  { unlabeled }: Pick<EngineOptions, "unlabeled">,
+  options: EngineOptions,
+  weights: Float64Array,
   counts: Int32Array,
   shares: Floats,
 ): void {
+  const { unlabeled, distanceReduction } = options;
+  const isCellMean = distanceReduction === "cell-mean";
+  if (isCellMean) crossEntropyShares(labels, options, weights, shares);
+  else checkLabels(labels, counts.length);
   counts.fill(0);
-  checkLabels(labels, counts.length);
   for (const label of labels) if (label >= 0) counts[label]!++;
   const from = unlabeled?.from ?? counts.length;
   let used = 0;
   for (let label = from; label < counts.length; label++) if (counts[label]! > 0) used++;
   const weight = used > 0 ? unlabeled!.weight / used : 0;
-  labels.forEach((label, i) => (shares[i] = label < 0 ? 0 : (label < from ? 1 : weight) / counts[label]!));
+  labels.forEach((label, i) => {
+    if (label < 0) shares[i] = 0;
+    else if (label >= from) shares[i] = weight / counts[label]!;
+    else if (!isCellMean) shares[i] = 1 / counts[label]!;
+  });
 }
 
-/**
- * (levels, K) weight of a cell of each type in the cross-entropy of each level; 0 for types of other levels.
- */
+/** (levels, K) weight of a cell of each type at each level; 0 for types of other levels. */
 export function levelWeights({ levels, prototypes, levelPrototypes }: EngineOptions): Float64Array {
   const K = prototypes[0];
   const weights = new Float64Array(levels * K);

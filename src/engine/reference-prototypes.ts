@@ -1,6 +1,6 @@
 // The prototype losses of the reference engine, each followed by its gradient.
 import type { Operations } from "./engine.js";
-import { crossEntropyShares, labelShares, levelWeights } from "./label-shares.js";
+import { crossEntropyShares, distanceShares, levelWeights } from "./label-shares.js";
 import type { Recording } from "./reference-recording.js";
 
 /** A label of a cell in the cross-entropy over the prototypes of its level. */
@@ -79,7 +79,7 @@ function eachLabel(
   const { levels, prototypes } = options;
   const labels = cells.labels.subarray(0, cells.rows * levels);
   const shares = new Float64Array(labels.length);
-  labelShares(labels, options, new Int32Array(prototypes[0]), shares);
+  distanceShares(labels, options, levelWeights(options), new Int32Array(prototypes[0]), shares);
   labels.forEach((label, i) => {
     const b = Math.floor(i / levels);
     if (label >= 0)

@@ -2,7 +2,7 @@
 // kernels/run.ts and take 4 bytes each.
 import { ScPoliError } from "../contract/errors.js";
 import type { EngineOptions, Minibatch, RunOptions } from "./engine.js";
-import { crossEntropyShares, labelShares, levelWeights } from "./label-shares.js";
+import { crossEntropyShares, distanceShares, levelWeights } from "./label-shares.js";
 import { padded, type KernelMemory } from "../kernel-modules/memory.js";
 
 export const address = 1024;
@@ -236,7 +236,7 @@ export class RunRecord {
     if (theta) this.#prepareTheta(theta);
     const labels = this.minibatch.labels.subarray(0, rows * this.options.levels);
     if ((has.prototype && prototypeWeight !== 0) || (has.crossEntropy && crossEntropyWeight !== 0))
-      labelShares(labels, this.options, this.#labelCounts, this.#labelShares);
+      distanceShares(labels, this.options, this.#levelWeights, this.#labelCounts, this.#labelShares);
     if (has.crossEntropy && crossEntropyWeight !== 0)
       crossEntropyShares(labels, this.options, this.#levelWeights, this.#crossEntropyShares);
   }

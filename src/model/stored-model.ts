@@ -4,6 +4,7 @@ import type {
   AtacCounts,
   ConditionEncoding,
   Defaults,
+  DistanceReduction,
   ModelOptions,
   PrototypeLoss,
   ReconLoss,
@@ -61,6 +62,8 @@ export interface ModelJson {
     readonly loss: PrototypeLoss;
     readonly eta: number;
     readonly eta_cross_entropy: number;
+    /** missing: "type-sum" */
+    readonly distance_reduction?: DistanceReduction;
     readonly type_balance: number;
   };
   /** (K) number of cells averaged in each prototype; 0 if unknown (imported models) */
@@ -142,7 +145,10 @@ export function optionsOf(model: ModelJson["model"]): ModelOptions {
 }
 
 /** The prototype loss and its weights; 0 for a term that is not part of it. */
-type PrototypeLossOptions = Pick<Defaults, "prototypeLoss" | "eta" | "etaCrossEntropy" | "typeBalance">;
+type PrototypeLossOptions = Pick<
+  Defaults,
+  "prototypeLoss" | "eta" | "etaCrossEntropy" | "distanceReduction" | "typeBalance"
+>;
 
 /** The prototype loss in the form of `model.json`. */
 export function storedPrototypeLoss(options: PrototypeLossOptions): ModelJson["prototype_loss"] {
@@ -150,6 +156,7 @@ export function storedPrototypeLoss(options: PrototypeLossOptions): ModelJson["p
     loss: options.prototypeLoss,
     eta: options.eta,
     eta_cross_entropy: options.etaCrossEntropy,
+    distance_reduction: options.distanceReduction,
     type_balance: options.typeBalance,
   };
 }
@@ -161,9 +168,16 @@ export function prototypeLossOf({ prototype_loss: stored }: ModelJson): Prototyp
         prototypeLoss: stored.loss,
         eta: stored.eta,
         etaCrossEntropy: stored.eta_cross_entropy,
+        distanceReduction: stored.distance_reduction ?? "type-sum",
         typeBalance: stored.type_balance,
       }
-    : { prototypeLoss: "distance", eta: 1, etaCrossEntropy: 0, typeBalance: 0 };
+    : {
+        prototypeLoss: "distance",
+        eta: 1,
+        etaCrossEntropy: 0,
+        distanceReduction: "type-sum",
+        typeBalance: 0,
+      };
 }
 
 /**

@@ -79,7 +79,7 @@ export class ShardNetwork {
   /** The caller has to close it. */
   static async create(plan: RoundsPlan, shard: OpenShard, settings: RunSettings): Promise<ShardNetwork> {
     const { dataset, sizes } = shard;
-    const { minibatch, weightDecay } = plan.optimization;
+    const { minibatch, weightDecay, distanceReduction, typeBalance } = plan.optimization;
     const engine = await createEngine(
       {
         minibatchSize: minibatch,
@@ -88,7 +88,8 @@ export class ShardNetwork {
         conditionKeys: sizes.conditions.length,
         levels: dataset.levels,
         prototypes: [plan.cell_types.length, plan.model.latentDim],
-        levelPrototypes: balancedPrototypes(plan.levels, plan.type_cells, plan.optimization.typeBalance),
+        distanceReduction,
+        levelPrototypes: balancedPrototypes(plan.levels, plan.type_cells, typeBalance),
       },
       settings,
     );

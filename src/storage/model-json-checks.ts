@@ -10,9 +10,11 @@ import {
   storedOptions,
 } from "../model/stored-model.js";
 import {
+  distanceReductions,
   prototypeLosses,
   type ConditionEncoding,
   type ModelOptions,
+  type DistanceReduction,
   type PrototypeLoss,
   type ReconLoss,
 } from "../contract/options.js";
@@ -112,12 +114,21 @@ function checkPrototypeLoss(check: Checker, value: unknown): Pick<ModelJson, "pr
   const loss = check.text(entries.loss, "prototype_loss.loss") as PrototypeLoss;
   if (!prototypeLosses.includes(loss))
     check.fail(`prototype_loss.loss is "${loss}"; expected ${prototypeLosses.join(", ")}`);
+  const reduction = check.text(
+    entries.distance_reduction ?? "type-sum",
+    "prototype_loss.distance_reduction",
+  ) as DistanceReduction;
+  if (!distanceReductions.includes(reduction))
+    check.fail(
+      `prototype_loss.distance_reduction is "${reduction}"; expected ${distanceReductions.join(", ")}`,
+    );
   const weight = (name: string): number => check.number(entries[name], `prototype_loss.${name}`, 0);
   return {
     prototype_loss: {
       loss,
       eta: weight("eta"),
       eta_cross_entropy: weight("eta_cross_entropy"),
+      distance_reduction: reduction,
       type_balance: weight("type_balance"),
     },
   };

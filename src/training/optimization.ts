@@ -4,9 +4,11 @@ import {
   checkNumber,
   checkWhole,
   defaultsOf,
+  distanceReductions,
   oneOf,
   prototypeLosses,
   type Defaults,
+  type DistanceReduction,
   type EarlyStopping,
   type OptimizationOptions,
   type PrototypeLoss,
@@ -22,6 +24,8 @@ export interface PrototypeLossPlan {
   readonly eta: number;
   /** weight of the cross-entropy; 0 if it is not part of the loss */
   readonly etaCrossEntropy: number;
+  /** what the distance is averaged over */
+  readonly distanceReduction: DistanceReduction;
   readonly typeBalance: number;
 }
 
@@ -152,10 +156,7 @@ function planEpochs(
  * @param base - values of options not given
  * @throws ScPoliError "usage" for a weight that the loss does not use, or a value out of range
  */
-function planPrototypeLoss(
-  options: OptimizationOptions,
-  base: Pick<Defaults, "prototypeLoss" | "eta" | "etaCrossEntropy" | "typeBalance">,
-): PrototypeLossPlan {
+function planPrototypeLoss(options: OptimizationOptions, base: PrototypeLossPlan): PrototypeLossPlan {
   const prototypeLoss = oneOf("prototypeLoss", options.prototypeLoss ?? base.prototypeLoss, prototypeLosses);
   const hasDistance = prototypeLoss === "distance" || prototypeLoss === "both";
   const hasCrossEntropy = prototypeLoss === "cross-entropy" || prototypeLoss === "both";
@@ -169,17 +170,27 @@ function planPrototypeLoss(
   };
   if (!hasDistance && options.eta) refuse("eta", "distance");
   if (!hasDistance && options.prototypeNorm !== undefined) refuse("prototypeNorm", "distance");
+  if (!hasDistance && options.distanceReduction !== undefined) refuse("distanceReduction", "distance");
   if (!hasCrossEntropy && options.etaCrossEntropy) refuse("etaCrossEntropy", "cross-entropy");
-  if (!hasCrossEntropy && options.typeBalance) refuse("typeBalance", "cross-entropy");
+  const distanceReduction = oneOf(
+    "distanceReduction",
+    options.distanceReduction ?? base.distanceReduction,
+    distanceReductions,
+  );
+  const weighsCells = hasCrossEntropy || (hasDistance && distanceReduction === "cell-mean");
+  if (!weighsCells && options.typeBalance)
+    refuse(
+      "typeBalance",
+      'cross-entropy, nor a distance averaged over cells (distanceReduction "cell-mean")',
+    );
   const weight = (name: "eta" | "etaCrossEntropy", has: boolean): number =>
     has ? checkNumber(name, options[name] ?? base[name], 0) : 0;
   return {
     prototypeLoss,
     eta: weight("eta", hasDistance),
     etaCrossEntropy: weight("etaCrossEntropy", hasCrossEntropy),
-    typeBalance: hasCrossEntropy
-      ? checkNumber("typeBalance", options.typeBalance ?? base.typeBalance, 0, 1)
-      : 0,
+    distanceReduction,
+    typeBalance: weighsCells ? checkNumber("typeBalance", options.typeBalance ?? base.typeBalance, 0, 1) : 0,
   };
 }
 

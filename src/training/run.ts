@@ -75,7 +75,7 @@ export function createRunEngine(
   { counts, labels, levels: levelCount }: Dataset,
   settings: RunSettings,
 ): Promise<Engine> {
-  const { minibatch, typeBalance } = optimization;
+  const { minibatch, distanceReduction, typeBalance } = optimization;
   return createEngine(
     {
       minibatchSize: minibatch,
@@ -85,6 +85,7 @@ export function createRunEngine(
       levels: levelCount + (unlabeled ? 1 : 0),
       prototypes: [prototypeCount, model.latentDim],
       unlabeled,
+      distanceReduction,
       levelPrototypes: levelPrototypes(levels, labels, levelCount, typeBalance),
     },
     settings,
