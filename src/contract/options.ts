@@ -209,8 +209,9 @@ export interface OptimizationOptions {
   readonly eta?: number;
   /**
    * What the distance is averaged over. "cell-mean": the labelled cells of a level, weighted as in the
-   * cross-entropy. "type-sum": the cells of each type, and the means of the types are summed, as published;
-   * its weight then grows with the number of types. Default "cell-mean"; mapping: as for the reference
+   * cross-entropy (the paper's equation, with weights). "type-sum": the cells of each type, and the means of
+   * the types are summed, as in the published code; the term then grows with the number of types.
+   * Default "cell-mean"; mapping: as for the reference
    */
   readonly distanceReduction?: DistanceReduction;
   /**
@@ -219,9 +220,9 @@ export interface OptimizationOptions {
    */
   readonly etaCrossEntropy?: number;
   /**
-   * Exponent p of the class weights in the cross-entropy, and in the distance with the reduction "cell-mean":
-   * (1 / frequency of the type)^p. 0: equal weights for cells, 1: equal weights for types. Default 0.5; mapping:
-   * as for the reference
+   * Exponent p of the class weights in the cross-entropy, and in the distance with the reduction
+   * "cell-mean": (1 / frequency of the type)^p. 0: equal weights for cells, 1: equal weights for types.
+   * Default 0.5; mapping: as for the reference
    */
   readonly typeBalance?: number;
   /** Cells per minibatch, default 128 */

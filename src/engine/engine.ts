@@ -260,10 +260,10 @@ export interface Operations {
   squaredErrorBackward(h: Activation, layer: OutputLayer, dh: Activation): void;
 
   /**
-   * Minkowski-p distance in z between cells and the prototypes of their labels. With the reduction "type-sum",
-   * the mean of each prototype with cells in the minibatch, summed over labelled prototypes (all levels); with
-   * "cell-mean", the weighted mean over the labelled cells of a level, summed over levels. Unlabelled
-   * prototypes: their means are averaged, and weighted.
+   * Minkowski-p distance in z between cells and the prototypes of their labels. With the reduction
+   * "type-sum", the mean of each prototype with cells in the minibatch, summed over labelled prototypes (all
+   * levels); with "cell-mean", the weighted mean over the labelled cells of a level, summed over levels.
+   * Unlabelled prototypes: their means are averaged, and weighted.
    */
   prototypeLoss(z: Activation, p: number): void;
   /** dz += eta * gradient. */

@@ -4,12 +4,13 @@ import { ScPoliError } from "../contract/errors.js";
 import type { EngineOptions, Floats } from "./engine.js";
 
 /**
- * Weights of labels in the distance to prototypes. With the reduction "type-sum" it is 1 / the number of cells
- * of the minibatch with this label, so that each prototype contributes the mean distance of its cells; with
- * "cell-mean" it is that of the cross-entropy. For unlabelled prototypes, 1 / the number of cells is multiplied
- * by their weight and divided by the number of unlabelled prototypes in the minibatch (their means are
- * averaged, not summed).
- * Source of "type-sum": `prototype_labeled_loss` and `prototype_unlabeled_loss` of scArches.
+ * Weights of labels in the distance to prototypes. With the reduction "type-sum" it is 1 / the number of
+ * cells of the minibatch with this label, so that each prototype contributes the mean distance of its cells;
+ * with "cell-mean" it is that of the cross-entropy. For unlabelled prototypes, 1 / the number of cells is
+ * multiplied by their weight and divided by the number of unlabelled prototypes in the minibatch (their
+ * means are averaged, not summed).
+ * Sources: `prototype_labeled_loss` and `prototype_unlabeled_loss` of scArches ("type-sum"); De Donno et al.
+ * 2023, Methods ("Prototype loss"), with weights of types ("cell-mean").
  *
  * @param labels - (rows, levels) rows of the prototype table, -1 for none
  * @param weights - see `levelWeights`
