@@ -72,8 +72,8 @@ export function addPrototypeLossFlags(command: Command, fallback?: string): Comm
       new Option(
         "--distance-reduction <kind>",
         "what the distance loss is averaged over: cell-mean (all labelled cells, as in the paper's " +
-          "equation), or type-sum (the cells of each type, and the types are summed, as in the published code: it " +
-          "weighs more with more types) " +
+          "equation), or type-sum (the cells of each type, and the types are summed, as in the published " +
+          "code: it weighs more with more types) " +
           `(default: ${fallback ?? defaults.distanceReduction})`,
       ).choices(distanceReductions),
     )
