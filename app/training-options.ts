@@ -61,7 +61,7 @@ export const trainingOptions: readonly TrainingOption[] = [
   {
     name: "etaCrossEntropy",
     label: "Prototype cross-entropy, weight",
-    standard: "50",
+    standard: "200",
     hint: "pushes cells away from the prototypes of other types",
     least: 0,
     step: 1,

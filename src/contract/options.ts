@@ -215,7 +215,7 @@ export interface OptimizationOptions {
    */
   readonly distanceReduction?: DistanceReduction;
   /**
-   * Weight of the cross-entropy in the prototype loss ("cross-entropy", "both"), default 50; mapping: as for
+   * Weight of the cross-entropy in the prototype loss ("cross-entropy", "both"), default 200; mapping: as for
    * the reference
    */
   readonly etaCrossEntropy?: number;
@@ -474,7 +474,7 @@ export const defaults: Defaults = {
   epochs: null,
   prototypeLoss: "both",
   eta: 40,
-  etaCrossEntropy: 50,
+  etaCrossEntropy: 200,
   distanceReduction: "cell-mean",
   typeBalance: 0.5,
   minibatch: 128,
