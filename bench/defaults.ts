@@ -108,19 +108,55 @@ interface Variant {
   readonly annealing?: number;
 }
 const typeSum = { distanceReduction: "type-sum" } as const;
-const cellMean = { distanceReduction: "cell-mean" } as const;
-const both = { prototypeLoss: "both", eta: 10, etaCrossEntropy: 50, ...typeSum } as const;
-const bothCells = { ...both, ...cellMean } as const;
-const crossEntropy = { prototypeLoss: "cross-entropy", etaCrossEntropy: 50 } as const;
+/** all cells weigh the same, as by default until the distance was averaged over cells */
+const equal = { typeBalance: 0 } as const;
+const both = { prototypeLoss: "both", eta: 10, etaCrossEntropy: 50, ...typeSum, ...equal } as const;
+const crossEntropy = { prototypeLoss: "cross-entropy", etaCrossEntropy: 50, ...equal } as const;
 const wide = { hiddenLayerSizes: [128] };
 const whole = { earlyStopping: false } as const;
+/**
+ * The distance averaged over cells, with a latent space of 20 and embeddings of 10.
+ * @param eta - weight of the distance
+ */
+const perCell = (
+  eta: number,
+  etaCrossEntropy: number,
+  other: Variant["options"] = {},
+): Variant["options"] => ({
+  prototypeLoss: "both",
+  distanceReduction: "cell-mean",
+  eta,
+  etaCrossEntropy,
+  typeBalance: 0.5,
+  latentDim: 20,
+  embeddingDims: 10,
+  ...wide,
+  ...whole,
+  ...other,
+});
+const narrow = { embeddingDims: 5 } as const;
+const old = { latentDim: 10, typeBalance: 0, ...narrow } as const;
+/** Weights of the distance and of the cross-entropy. */
+const means = [
+  [10, 50],
+  [20, 50],
+  [20, 100],
+  [20, 200],
+  [40, 50],
+  [40, 100],
+  [40, 200],
+  [40, 400],
+] as const;
 const classification = { earlyStopping: { metric: "classification" } } as const;
 const variants: readonly Variant[] = [
-  { name: "distance 1, sqrt(G)", options: { prototypeLoss: "distance", eta: 1, ...typeSum } },
+  { name: "distance 1, sqrt(G)", options: { prototypeLoss: "distance", eta: 1, ...typeSum, ...equal } },
   { name: "both 10/50, 128", options: { ...both, ...wide } },
   { name: "cross-entropy 50, 128", options: { ...crossEntropy, ...wide } },
-  { name: "distance 1, 128", options: { prototypeLoss: "distance", eta: 1, ...typeSum, ...wide } },
-  { name: "distance 50, 128", options: { prototypeLoss: "distance", eta: 50, ...typeSum, ...wide } },
+  { name: "distance 1, 128", options: { prototypeLoss: "distance", eta: 1, ...typeSum, ...equal, ...wide } },
+  {
+    name: "distance 50, 128",
+    options: { prototypeLoss: "distance", eta: 50, ...typeSum, ...equal, ...wide },
+  },
   { name: "both 10/50, sqrt(G)", options: both },
   { name: "both 10/50, 128, stop by classification", options: { ...both, ...wide, ...classification } },
   { name: "both 10/50, 128, no early stopping", options: { ...both, ...wide, earlyStopping: false } },
@@ -165,51 +201,18 @@ const variants: readonly Variant[] = [
     options: { ...both, eta: 2, ...wide, ...whole },
     annealing: 0.5,
   },
-  { name: "both 10/50 per cell, 128, no early stopping", options: { ...bothCells, ...wide, ...whole } },
+  { name: "mean 10/50, latent space of 10, balance 0, embeddings of 5", options: perCell(10, 50, old) },
+  { name: "mean 10/50, balance 0, embeddings of 5", options: perCell(10, 50, { typeBalance: 0, ...narrow }) },
   {
-    name: "both 20/50 per cell, 128, no early stopping",
-    options: { ...bothCells, eta: 20, ...wide, ...whole },
+    name: "mean 20/50, latent space of 10, embeddings of 5",
+    options: perCell(20, 50, { latentDim: 10, ...narrow }),
   },
-  {
-    name: "both 10/50 per cell, 128, no early stopping, latent space of 20",
-    options: { ...bothCells, ...wide, ...whole, latentDim: 20 },
-  },
-  {
-    name: "both 20/50 per cell, 128, no early stopping, latent space of 20",
-    options: { ...bothCells, eta: 20, ...wide, ...whole, latentDim: 20 },
-  },
-  {
-    name: "both 20/50 per cell, 128, no early stopping, latent space of 20, balance 0.5",
-    options: { ...bothCells, eta: 20, ...wide, ...whole, latentDim: 20, typeBalance: 0.5 },
-  },
-  {
-    name: "both 10/50 per cell, 128, no early stopping, latent space of 20, balance 0.5",
-    options: { ...bothCells, ...wide, ...whole, latentDim: 20, typeBalance: 0.5 },
-  },
-  {
-    name: "both 40/50 per cell, 128, no early stopping, latent space of 20, balance 0.5",
-    options: { ...bothCells, eta: 40, ...wide, ...whole, latentDim: 20, typeBalance: 0.5 },
-  },
-  {
-    name: "both 20/50 per cell, 128, no early stopping, balance 0.5",
-    options: { ...bothCells, eta: 20, ...wide, ...whole, typeBalance: 0.5 },
-  },
-  {
-    name: "both 40/50 per cell, 128, no early stopping, latent space of 20, balance 0.5, embeddings of 10",
-    options: { ...bothCells, eta: 40, ...wide, ...whole, latentDim: 20, typeBalance: 0.5, embeddingDims: 10 },
-  },
-  {
-    name: "both 80/50 per cell, 128, no early stopping, latent space of 20, balance 0.5",
-    options: { ...bothCells, eta: 80, ...wide, ...whole, latentDim: 20, typeBalance: 0.5 },
-  },
-  {
-    name: "both 40/50 per cell, 128, no early stopping, latent space of 20, balance 1",
-    options: { ...bothCells, eta: 40, ...wide, ...whole, latentDim: 20, typeBalance: 1 },
-  },
-  {
-    name: "both 40/50 per cell, 128, no early stopping, latent space of 20",
-    options: { ...bothCells, eta: 40, ...wide, ...whole, latentDim: 20 },
-  },
+  { name: "mean 40/50, balance 1, embeddings of 5", options: perCell(40, 50, { typeBalance: 1, ...narrow }) },
+  ...[10, 20, 40, 80].map((eta) => ({
+    name: `mean ${eta}/50, embeddings of 5`,
+    options: perCell(eta, 50, narrow),
+  })),
+  ...means.map(([eta, weight]) => ({ name: `mean ${eta}/${weight}`, options: perCell(eta, weight) })),
 ];
 /** Variants that are run on the large atlas. */
 const ofLarge = [
@@ -217,7 +220,8 @@ const ofLarge = [
   "both 2/50, 128, no early stopping",
   "both 5/50, 128, no early stopping",
   "cross-entropy 50, 128, no early stopping",
-  "both 20/50 per cell, 128, no early stopping, latent space of 20, balance 0.5",
+  "mean 20/50, embeddings of 5",
+  ...means.map(([eta, weight]) => `mean ${eta}/${weight}`),
 ];
 
 const root = new URL("..", import.meta.url).pathname;
@@ -350,7 +354,7 @@ function commonOptions(reference: AnnData, set: StudySet, variant: Variant, seed
     pretrainingEpochs: Math.floor(share * epochs),
     alphaEpochAnneal: annealing * share * epochs,
     hiddenLayerSizes: options.hiddenLayerSizes ?? [Math.ceil(Math.sqrt(Math.min(2000, reference.nVars)))],
-    latentDim: options.latentDim,
+    latentDim: options.latentDim ?? 10,
     dropout: options.dropout,
     weightDecay: options.weightDecay,
   };

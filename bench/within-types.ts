@@ -15,15 +15,17 @@ const root = new URL("..", import.meta.url).pathname;
 const csv = join(root, "bench/results/within-types.csv");
 const seeds = [0, 1].slice(0, Number(process.env["SEEDS"] ?? 2));
 const genes = Number(process.env["GENES"] ?? 1000);
-const perCell = (eta: number): Partial<TrainOptions> => ({
+const perCell = (eta: number, etaCrossEntropy: number): Partial<TrainOptions> => ({
   eta,
+  etaCrossEntropy,
   distanceReduction: "cell-mean",
   typeBalance: 0.5,
   latentDim: 20,
 });
 const variants: readonly (readonly [string, Partial<TrainOptions>])[] = [
-  ["distance 40 per cell, cross-entropy 50", perCell(40)],
-  ["distance 20 per cell, cross-entropy 50", perCell(20)],
+  ["default: distance 40 per cell, cross-entropy 200", {}],
+  ["distance 40 per cell, cross-entropy 50", perCell(40, 50)],
+  ["distance 20 per cell, cross-entropy 50", perCell(20, 50)],
   [
     "distance 2 per type, cross-entropy 50, latent space of 10",
     { eta: 2, distanceReduction: "type-sum", typeBalance: 0, latentDim: 10 },

@@ -349,7 +349,7 @@ describe("the whole job", () => {
       "cell_type_unknown",
       "cell_type_distance",
     ]);
-    assert.equal((await data.obsm("X_scpoli")).columns, 10);
+    assert.equal((await data.obsm("X_scpoli")).columns, 20);
     assert.ok(data.unsKeys.includes("scpoli"));
     const truth = simulate({ cells: 90, conditions: ["c"], seed: 2 }).types;
     const predicted = await data.obs.column("cell_type_pred");
