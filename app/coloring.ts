@@ -98,6 +98,7 @@ function coloringOf(by: ColourBy, result: MappingResult, all: Known): Coloring |
   switch (by.kind) {
     case "predicted":
     case "nearest":
+    case "head":
       return byType(result, by.level, by.kind, all);
     case "uncertainty":
     case "novelty":
@@ -139,25 +140,34 @@ function coloringOf(by: ColourBy, result: MappingResult, all: Known): Coloring |
   }
 }
 
+/** What a cell's type comes from, in the title of a legend. */
+const typeTitles = {
+  predicted: "predicted",
+  nearest: "nearest prototype",
+  head: "classifier on genes",
+} as const;
+
 /** Types keep their colours at any threshold, and whichever types the query has. */
 function byType(
   { levels, reference }: MappingResult,
   at: number,
-  what: "predicted" | "nearest",
+  what: keyof typeof typeTitles,
   { paper, unknown: flags }: Known,
 ): Coloring | null {
   const level = levels[at];
   if (!level) return null;
+  const codes =
+    what === "predicted"
+      ? predictedCodes(level, flags[at])
+      : what === "nearest"
+        ? level.nearest
+        : level.headLabels;
+  if (!codes) return null;
   const entries = [
     ...level.types.map((name) => ({ name, colour: typeColour(colourNumber(levels, name), paper) })),
     { name: unknownName, colour: unknownColour(paper) },
   ];
-  return grouped(
-    `${level.key}, ${what === "predicted" ? "predicted" : "nearest prototype"}`,
-    what === "predicted" ? predictedCodes(level, flags[at]) : level.nearest,
-    entries,
-    reference?.levels[at] ?? null,
-  );
+  return grouped(`${level.key}, ${typeTitles[what]}`, codes, entries, reference?.levels[at] ?? null);
 }
 
 /** Type of each cell; the number of types for unknown cells. */

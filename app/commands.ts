@@ -129,7 +129,7 @@ function outputsOf(query: DataFile, { model }: MappingResult, addedTypes: readon
 }
 
 const classifierFlag = ({ classifier }: MapRequest): Flag[] =>
-  optional("--classifier", classifier === "prototype" && classifier);
+  optional("--classifier", classifier === "head" && classifier);
 
 /** Options of a mapping that are not the defaults. */
 function mappingFlags(request: MapRequest): Flag[] {

@@ -67,6 +67,8 @@ export interface LevelResult {
   readonly classifier: "head" | "prototype";
   readonly predicted: Int32Array;
   readonly nearest: Int32Array;
+  /** by the classifier on genes; null without one, missing in sessions saved by earlier versions */
+  readonly headLabels?: Int32Array | null;
   readonly uncertainty: Float32Array;
   /** how unlike every known type; null where that is not calibrated */
   readonly novelty: Float32Array | null;

@@ -53,7 +53,7 @@ export interface Annotation {
 /** What the cells are coloured by. */
 export type ColourBy =
   | {
-      readonly kind: "predicted" | "nearest" | "uncertainty" | "novelty" | "probability";
+      readonly kind: "predicted" | "nearest" | "head" | "uncertainty" | "novelty" | "probability";
       readonly level: number;
     }
   | { readonly kind: "condition"; readonly key: number }

@@ -342,7 +342,7 @@ describe("the whole job", () => {
       "donor",
       "cell_type",
       "cell_type_pred",
-      "cell_type_prototype",
+      "cell_type_head",
       "cell_type_prob",
       "cell_type_uncert",
       "cell_type_novelty",

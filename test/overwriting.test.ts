@@ -26,19 +26,21 @@ describe("mapped again with --force, a file has", () => {
       }
       await model.embed(source, {
         output: at(`first.${ending}`),
+        classifier: "head",
         cellTypeKeys: { cell_type: "truth" },
       });
       const first = await AnnData.open(at(`first.${ending}`));
       for (const name of ["cell_type_prototype", "cell_type_completed"])
         assert.ok(first.obs.columnNames.includes(name), name);
-      await model.embed(first, { output: at(`second.${ending}`), classifier: "prototype", force: true });
-      const { obs } = await AnnData.open(at(`second.${ending}`));
-      assert.deepEqual(
-        obs.columnNames.filter((name) => /_(prototype|completed)$/.test(name)),
-        [],
-      );
-      assert.ok(obs.columnNames.includes("cell_type_pred"));
-      for (const name of source.obs.columnNames) assert.ok(obs.columnNames.includes(name), name);
+      await model.embed(first, { output: at(`second.${ending}`), force: true });
+      const second = await AnnData.open(at(`second.${ending}`));
+      const others = ({ obs }: AnnData): string[] =>
+        obs.columnNames.filter((name) => /_(prototype|head|completed)$/.test(name));
+      assert.deepEqual(others(second), ["cell_type_head"]);
+      assert.ok(second.obs.columnNames.includes("cell_type_pred"));
+      for (const name of source.obs.columnNames) assert.ok(second.obs.columnNames.includes(name), name);
+      await model.embed(second, { output: at(`third.${ending}`), classifier: "head", force: true });
+      assert.deepEqual(others(await AnnData.open(at(`third.${ending}`))), ["cell_type_prototype"]);
     });
 
   test("columns of the same names that no mapping has written", async () => {

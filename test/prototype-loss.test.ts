@@ -168,7 +168,6 @@ test("the preset has the published values; explicit options take precedence", as
   const mapped = await model.map(query, { preset: "published", epochs: 2 });
   const byPrototype = await model.map(query, {
     epochs: 2,
-    classifier: "prototype",
     uncertainty: "distance",
     prototypeLoss: "distance",
     eta: 1,

@@ -28,7 +28,7 @@ function colourChoices(result: MappingResult): Choice[] {
   const { query, annotation } = work.value;
   const names =
     query?.info.inspection.columns.filter(({ kind }) => kind !== "unreadable").map(({ name }) => name) ?? [];
-  const levels = result.levels.map(({ key, novelty }, level): Choice => ({
+  const levels = result.levels.map(({ key, novelty, headLabels }, level): Choice => ({
     group: key,
     entries: [
       { name: `${key}: predicted type`, by: { kind: "predicted", level } },
@@ -36,6 +36,7 @@ function colourChoices(result: MappingResult): Choice[] {
       ...(novelty ? [{ name: `${key}: novelty`, by: { kind: "novelty" as const, level } }] : []),
       { name: `${key}: probability`, by: { kind: "probability", level } },
       { name: `${key}: nearest prototype`, by: { kind: "nearest", level } },
+      ...(headLabels ? [{ name: `${key}: classifier on genes`, by: { kind: "head" as const, level } }] : []),
     ],
   }));
   const mapping: Choice["entries"] = [

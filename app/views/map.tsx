@@ -28,7 +28,7 @@ const fields = signal<MapFields>({
   training: true,
   threshold: "auto",
   thresholdValue: 0.5,
-  classifier: "head",
+  classifier: "prototype",
   knownConditions: "reuse",
   clusters: null,
   force: false,
@@ -164,8 +164,8 @@ function Options({ cells }: { readonly cells: number }) {
           label="Labels from"
           name="classifier"
           options={[
+            ["prototype", "the nearest prototype"],
             ["head", "the classifier on genes"],
-            ["prototype", "the nearest prototype (the paper's rule)"],
           ]}
         />
         <Choice

@@ -69,7 +69,8 @@ function levelResult(
 ): LevelResult {
   const codeOf = new Map(rows.map((row, code) => [row, code]));
   const coded = (types: Int32Array): Int32Array => types.map((row) => codeOf.get(row)!);
-  const { key, classifier, predicted, nearest, uncertainty, novelty, distance, probability } = prediction;
+  const { key, classifier, predicted, nearest, headLabels, uncertainty, novelty, distance, probability } =
+    prediction;
   const isByDistance = prediction.uncertaintyBy === "distance";
   return {
     key,
@@ -77,6 +78,7 @@ function levelResult(
     classifier,
     predicted: coded(predicted),
     nearest: coded(nearest),
+    headLabels: headLabels && coded(headLabels),
     uncertainty,
     novelty,
     flagged: isByDistance

@@ -363,10 +363,6 @@ export class ScPoli {
 function withPreset<T extends EmbedOptions>(options: T): T {
   defaultsOf(options.preset);
   return options.preset === "published"
-    ? {
-        ...options,
-        classifier: options.classifier ?? "prototype",
-        uncertainty: options.uncertainty ?? "distance",
-      }
+    ? { ...options, uncertainty: options.uncertainty ?? "distance" }
     : options;
 }

@@ -172,7 +172,9 @@ function addReadingFlags(command: Command): Command {
 function addLabellingFlags(command: Command): Command {
   return command
     .optionsGroup("Labels and flags:")
-    .addOption(presetFlag("labels and uncertainties by the nearest prototype; map: also its optimisation"))
+    .addOption(
+      presetFlag("uncertainties and flags by the distance to prototypes; map: also its optimisation"),
+    )
     .option(
       "--threshold <value>",
       "novelty score above which a cell is flagged unknown: auto (0.95), 0.9, q0.95 (quantile of these " +
@@ -182,9 +184,9 @@ function addLabellingFlags(command: Command): Command {
     .addOption(
       new Option(
         "--classifier <how>",
-        "predict cell types with the model's classifier head, or by the nearest prototype as in the paper " +
-          "(default: head, if the model has one)",
-      ).choices(["head", "prototype"]),
+        "predict cell types by the nearest prototype as in the paper, or with the model's classifier on " +
+          "genes (head), if it has one (default: prototype)",
+      ).choices(["prototype", "head"]),
     )
     .addOption(
       new Option(

@@ -183,10 +183,8 @@ function clustersText(clusters: NonNullable<MappingSummary["clusters"]>): string
   return [table(rows, ["scpoli_cluster", "cells", "main label", "unknown", "novelty"]), ...genes].join("\n");
 }
 
-function levelText(
-  { key, predicted, disagreeing, unknown, threshold, uncertainty, not_flagged: reason }: LevelSummary,
-  cells: number,
-): string {
+function levelText(level: LevelSummary, cells: number): string {
+  const { key, predicted, unknown, threshold, uncertainty, not_flagged: reason } = level;
   const rows = Object.entries(predicted)
     .sort(([, a], [, b]) => b - a)
     .map(([type, typeCells]) => [type, typeCells, percent(typeCells / cells)]);
@@ -195,11 +193,16 @@ function levelText(
       ? `no cell flagged unknown${reason === null ? "" : `; ${reason}`}`
       : `${counted(unknown, "cell")} unknown (${uncertainty === "distance" ? "uncertainty" : "novelty"} ` +
         `above ${significant(threshold)})`;
-  const other =
-    disagreeing === 0
-      ? ""
-      : `; ${counted(disagreeing, "cell")} closer to the prototype of another type (${key}_prototype)`;
-  return `${table(rows, [`${key}_pred`, "cells", "share"])}\n  ${limit}${other}`;
+  return `${table(rows, [`${key}_pred`, "cells", "share"])}\n  ${limit}${disagreementText(level)}`;
+}
+
+/** The number of cells that the other rule of labels gives another type. */
+function disagreementText({ key, classifier, disagreeing }: LevelSummary): string {
+  if (disagreeing === 0) return "";
+  const cells = counted(disagreeing, "cell");
+  return classifier === "head"
+    ? `; ${cells} closer to the prototype of another type (${key}_prototype)`
+    : `; ${cells} of another type by the classifier on genes (${key}_head)`;
 }
 
 export function writtenText(paths: readonly string[]): string {

@@ -367,8 +367,8 @@ export interface TrainOptions
 export type Threshold = "auto" | "none" | number | { readonly quantile: number };
 
 /**
- * How cells get their types: by the discriminative head of the model, or by the nearest prototype (the
- * paper's rule).
+ * How cells get their types: by the nearest prototype (the paper's rule), or by the classifier on genes, the
+ * head of the model.
  */
 export type Classifier = "head" | "prototype";
 
@@ -389,9 +389,9 @@ export interface EmbedOptions extends RunSettings, CountsOptions, Pick<MemoryOpt
   readonly conditionValues?: Readonly<Record<string, string>>;
   /** Novelty above which a cell is flagged unknown. Default "auto" */
   readonly threshold?: Threshold;
-  /** "published": labels and uncertainties by the nearest prototype, as in the published code */
+  /** "published": uncertainties and unknown flags by the distance to prototypes, as in the published code */
   readonly preset?: Preset;
-  /** Default: "head" if the model has one. */
+  /** Default: "prototype". "head" in a model without a head: "prototype", too */
   readonly classifier?: Classifier;
   /** Default: "probability" */
   readonly uncertainty?: UncertaintyRule;

@@ -1,8 +1,8 @@
-// Label transfer: the nearest prototype in the mean latent space, or the head (head.ts), with a calibrated
-// probability. Unknown cells are flagged by their novelty (novelty.ts) or, as in the paper, by the distance
-// to the prototype. Source: De Donno et al. 2023, Methods ("Label transfer", "Uncertainty"). Differs: always
-// uses the mean latent representation, never a sample; uncertainty is within 0..1, and the probability is a
-// separate output (docs/explanation/differences.md).
+// Label transfer: the nearest prototype in the mean latent space, or the classifier on genes (head.ts), with
+// a calibrated probability. Unknown cells are flagged by their novelty (novelty.ts) or, as in the paper, by
+// the distance to the prototype. Source: De Donno et al. 2023, Methods ("Label transfer", "Uncertainty").
+// Differs: always uses the mean latent representation, never a sample; uncertainty is within 0..1, and the
+// probability is a separate output (docs/explanation/differences.md).
 import { type Classifier, type Threshold, type UncertaintyRule, checkNumber } from "../contract/options.js";
 import type { HeadPrediction } from "../novelty/novelty.js";
 import { minkowski, type Prototypes } from "../prototypes/prototypes.js";
@@ -17,8 +17,13 @@ export interface LevelPrediction {
   readonly classifier: Classifier;
   /** (N) predicted type, as a row of the model's cell types */
   readonly predicted: Int32Array;
-  /** (N) type of the nearest prototype, as a row; equals `predicted` without a head */
+  /** (N) type of the nearest prototype, as a row; equals `predicted` with the classifier "prototype" */
   readonly nearest: Int32Array;
+  /**
+   * (N) type by the classifier on genes, as a row; equals `predicted` with the classifier "head". Where the
+   * nearest prototype belongs to a type that was added after training, that type. null: the model has no head
+   */
+  readonly headLabels: Int32Array | null;
   /** (N) distance to the nearest prototype, in units of the latent space */
   readonly distance: Float32Array;
   /** source of `uncertainty` */
@@ -153,6 +158,7 @@ export function classify(
     classifier: "prototype",
     predicted,
     nearest: predicted,
+    headLabels: null,
     distance,
     uncertaintyBy: "distance",
     uncertainty,
@@ -164,25 +170,38 @@ export function classify(
 }
 
 /**
- * Replaces the labels of the nearest prototype by those of the head. Cells whose nearest prototype belongs to
- * a type unknown to the head (added to the model after training) keep that label.
+ * Adds the labels of the head to those of the nearest prototype; with the classifier "head" they become the
+ * labels. Cells whose nearest prototype belongs to a type unknown to the head (added to the model after
+ * training) get that type by either rule.
  * @param types - rows of the cell types known to the head
  */
 export function withHead(
   byPrototype: LevelPrediction,
   head: HeadPrediction,
   types: readonly number[],
+  classifier: Classifier,
 ): LevelPrediction {
   const { nearest } = byPrototype;
   const known = new Set(types);
   const choose = <T extends Int32Array | Float32Array>(ofHead: T, ofPrototype: T): T =>
     ofPrototype.map((value, cell) => (known.has(nearest[cell]!) ? ofHead[cell]! : value)) as T;
+  const headLabels = choose(head.predicted, nearest);
+  if (classifier === "prototype") return { ...byPrototype, headLabels };
   return {
     ...byPrototype,
-    classifier: "head",
-    predicted: choose(head.predicted, nearest),
+    classifier,
+    predicted: headLabels,
+    headLabels,
     probability: choose(head.probability, byPrototype.probability),
   };
+}
+
+/** Whether nearest prototype and head give a cell different types; false without a head. */
+export function isDisputed(
+  { nearest, headLabels }: Pick<LevelPrediction, "nearest" | "headLabels">,
+  cell: number,
+): boolean {
+  return headLabels !== null && headLabels[cell] !== nearest[cell];
 }
 
 /** Novelty above which a cell is unknown with the threshold "auto": p < 0.05. */

@@ -1,5 +1,5 @@
-// Cells with no or almost no counts in the model's genes: their type cannot be predicted, whatever a
-// classifier returns for an empty row.
+// Cells with no or almost no counts in the model's genes: their type cannot be predicted, whatever prototype
+// is nearest to an empty row, and whatever a classifier returns for it.
 import type { ReconLoss } from "../contract/options.js";
 import type { LevelPrediction } from "./classify.js";
 

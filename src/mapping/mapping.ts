@@ -12,7 +12,7 @@ import {
   type PendingCopy,
 } from "../anndata/write.js";
 import type { StoredModel } from "../model/stored-model.js";
-import type { LevelPrediction } from "../labels/classify.js";
+import { isDisputed, type LevelPrediction } from "../labels/classify.js";
 import type { Classifier, EmbedOptions, MapOptions, UncertaintyRule } from "../contract/options.js";
 import { constantColumn } from "../data/condition-values.js";
 import type { NameMapReport } from "../data/name-maps.js";
@@ -61,7 +61,7 @@ export interface LevelSummary {
   readonly predicted: Readonly<Record<string, number>>;
   /** source of the uncertainties */
   readonly uncertainty: UncertaintyRule;
-  /** cells whose nearest prototype has another type */
+  /** cells whose nearest prototype has another type than the classifier on genes gives them; 0 without it */
   readonly disagreeing: number;
   readonly unknown: number;
   /** flagged cells of each predicted type that has any */
@@ -119,7 +119,7 @@ const latentKey = "X_scpoli";
 const umapKey = "X_umap_scpoli";
 const unsKey = "scpoli";
 const clusterKey = "scpoli_cluster";
-const suffixes = ["pred", "prototype", "prob", "uncert", "novelty", "unknown", "distance"] as const;
+const suffixes = ["pred", "prototype", "head", "prob", "uncert", "novelty", "unknown", "distance"] as const;
 
 /** Names that a mapping with this model adds to a file. */
 function addedNames(
@@ -235,28 +235,27 @@ export class Mapping<Model extends Mapper = Mapper> {
   /** The mapping in numbers: labels, flags, clusters, conditions, verdict. */
   summary(): MappingSummary {
     const names = this.model.stored.json.cell_types;
-    const levels = this.predictions.map(
-      ({ key, classifier, uncertaintyBy, predicted, nearest, unknown, threshold, notFlagged }) => {
-        const byType = (isCounted: (cell: number) => boolean): Record<string, number> => {
-          const counts = new Int32Array(names.length);
-          predicted.forEach((type, cell) => (counts[type]! += isCounted(cell) ? 1 : 0));
-          return Object.fromEntries(
-            names.map((name, type) => [name, counts[type]!] as const).filter(([, count]) => count > 0),
-          );
-        };
-        return {
-          key,
-          classifier,
-          uncertainty: uncertaintyBy,
-          predicted: byType(() => true),
-          disagreeing: countOf(predicted, (type, cell) => type !== nearest[cell]),
-          unknown: countOf(unknown, (flag) => flag > 0),
-          unknown_by_type: byType((cell) => unknown[cell]! > 0),
-          threshold,
-          not_flagged: notFlagged,
-        };
-      },
-    );
+    const levels = this.predictions.map((level): LevelSummary => {
+      const { key, classifier, uncertaintyBy, predicted, unknown, threshold, notFlagged } = level;
+      const byType = (isCounted: (cell: number) => boolean): Record<string, number> => {
+        const counts = new Int32Array(names.length);
+        predicted.forEach((type, cell) => (counts[type]! += isCounted(cell) ? 1 : 0));
+        return Object.fromEntries(
+          names.map((name, type) => [name, counts[type]!] as const).filter(([, count]) => count > 0),
+        );
+      };
+      return {
+        key,
+        classifier,
+        uncertainty: uncertaintyBy,
+        predicted: byType(() => true),
+        disagreeing: countOf(predicted, (_, cell) => isDisputed(level, cell)),
+        unknown: countOf(unknown, (flag) => flag > 0),
+        unknown_by_type: byType((cell) => unknown[cell]! > 0),
+        threshold,
+        not_flagged: notFlagged,
+      };
+    });
     return {
       ...this.report,
       verdict: this.verdict,
@@ -303,7 +302,7 @@ export class Mapping<Model extends Mapper = Mapper> {
     const obs: Record<string, NewColumn> = {};
     for (const [key, condition] of this.#givenConditions)
       obs[key] = constantColumn(this.report.cells, condition);
-    for (const { key, classifier, predicted, nearest, ...values } of this.predictions) {
+    for (const { key, classifier, predicted, nearest, headLabels, ...values } of this.predictions) {
       const types = json.levels[json.cell_type_keys.indexOf(key)]!;
       const codeOf = new Map(types.map((type, code) => [type, code]));
       const column = (rows: Int32Array): NewColumn => ({
@@ -312,7 +311,9 @@ export class Mapping<Model extends Mapper = Mapper> {
         categories: types.map((type) => json.cell_types[type]!),
       });
       obs[`${key}_pred`] = column(predicted);
+      // the labels of the other rule
       if (classifier === "head") obs[`${key}_prototype`] = column(nearest);
+      else if (headLabels) obs[`${key}_head`] = column(headLabels);
       obs[`${key}_prob`] = { kind: "number", values: values.probability };
       obs[`${key}_uncert`] = { kind: "number", values: values.uncertainty };
       if (values.novelty) obs[`${key}_novelty`] = { kind: "number", values: values.novelty };

@@ -61,9 +61,9 @@ export async function predictCells(
   options: PredictionOptions,
   background: BackgroundWork,
 ): Promise<Predictions> {
-  const { threshold = "auto", classifier = "head", uncertainty = "probability" } = options;
+  const { threshold = "auto", classifier = "prototype", uncertainty = "probability" } = options;
   if (classifier !== "head" && classifier !== "prototype")
-    throw new ScPoliError("usage", `classifier is "${String(classifier)}"; expected "head" or "prototype".`);
+    throw new ScPoliError("usage", `classifier is "${String(classifier)}"; expected "prototype" or "head".`);
   if (uncertainty !== "probability" && uncertainty !== "distance")
     throw new ScPoliError(
       "usage",
@@ -203,8 +203,7 @@ async function predictLevel(
   const head = json.head;
   const headLevel = head?.levels[level];
   const byHead = head && headLevel ? classifyByHead(headLevel, headColumns(head, level), scores) : null;
-  const labelled =
-    byHead && classifier === "head" ? withHead(byPrototype, byHead, headLevel!.types) : byPrototype;
+  const labelled = byHead ? withHead(byPrototype, byHead, headLevel!.types, classifier) : byPrototype;
   const novelty =
     byHead && headLevel!.novelty && neighborhood
       ? new QueryNovelty(storedNovelty(tensors, headLevel!.novelty, level), {

@@ -2,7 +2,7 @@
 // cells look like the reference's. Each reason compares one quantity with its value in the reference's cells.
 // Thresholds: docs/explanation/mapping.md.
 import type { StoredModel } from "../model/stored-model.js";
-import { unlikeReference } from "../labels/classify.js";
+import { isDisputed, unlikeReference } from "../labels/classify.js";
 import { quantile } from "../numerics/descriptive.js";
 import { Landmarks } from "../prototypes/landmarks.js";
 import { nearestNeighbors, rowsOf } from "../graph/neighbors.js";
@@ -64,7 +64,7 @@ export interface VerdictMeasures {
   /** clusters of the query, if their novelty is known */
   readonly clusters:
     readonly { readonly cluster: number; readonly cells: number; readonly isNovel: boolean }[] | null;
-  /** share of cells whose nearest prototype has another type than their label */
+  /** share of cells whose nearest prototype has another type than the classifier on genes gives them */
   readonly disagreeingShare: number | null;
   /** share of cells further from their 15th nearest landmark than 95 % of the landmarks */
   readonly apartShare: number | null;
@@ -116,7 +116,11 @@ export function judgeMapping(measures: VerdictMeasures): Verdict {
     ...shareReason("distance", distantShare, "Far from all known types", "reference: 5 %; "),
     ...unknownReason(measures),
     ...clusterReason(measures),
-    ...shareReason("agreement", measures.disagreeingShare, "Label other than the nearest prototype's"),
+    ...shareReason(
+      "agreement",
+      measures.disagreeingShare,
+      "Nearest prototype and classifier on genes disagree",
+    ),
     ...shareReason("neighbors", apartShare, "Where the reference has few cells", "reference: 5 %; "),
     ...(mixing === null
       ? []
@@ -260,10 +264,7 @@ export function measureMapping(
           isNovel,
         }))
         .filter(({ cells }) => cells > 0) ?? null,
-    disagreeingShare:
-      level?.classifier === "head"
-        ? shareOf(N, (cell) => level.predicted[cell] !== level.nearest[cell])
-        : null,
+    disagreeingShare: level?.headLabels ? shareOf(N, (cell) => isDisputed(level, cell)) : null,
     apartShare: landmarks && shareApart(landmarks, rowsOf(latent, sampledCells, landmarks.D)),
     mixing:
       landmarks && mixingWith(landmarks, latent, level?.predicted ?? new Int32Array(N), json.levels.length),

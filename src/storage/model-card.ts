@@ -65,7 +65,7 @@ function trainingRow({ provenance, prototype_loss: prototypes }: ModelJson): str
   return [`| training | ${epochs} epochs${loss}${seed === undefined ? "" : `; seed ${seed}`} |`];
 }
 
-/** Quality of the labels, measured on donors that the classifier was trained without. */
+/** Quality of the classifier on genes, measured on donors that it was trained without. */
 function qualityOf({ head, cell_type_keys: keys }: ModelJson): string[] {
   const lines = keys.flatMap((key, level) => {
     const known = head?.levels[level]?.left_out;
@@ -82,8 +82,8 @@ function qualityOf({ head, cell_type_keys: keys }: ModelJson): string[] {
         "evaluate`.",
     ];
   return [
-    "Labels of donors that the classifier was trained without, each in turn (its penalty was chosen on " +
-      "them):",
+    "Labels by the classifier on genes (`--classifier head`), of donors that it was trained without, each " +
+      "in turn (its penalty was chosen on them):",
     "",
     ...lines,
     "",

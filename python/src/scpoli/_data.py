@@ -526,7 +526,7 @@ def read_uns(path: str, key: str) -> Any:
         return read_elem(file[f"uns/{key}"])
 
 
-_endings = ("pred", "prob", "uncert", "novelty", "unknown", "distance", "prototype", "completed")
+_endings = ("pred", "prob", "uncert", "novelty", "unknown", "distance", "prototype", "head", "completed")
 _positions = ("X_scpoli", "X_umap_scpoli")
 
 
