@@ -109,13 +109,14 @@ test("cells of a file become a cell type: the mean of their latent positions", a
     select: { truth: ["Platelet"], donor: ["q1"] },
   });
   const platelets = Array.from(truth.keys()).filter((cell) => truth[cell] === "Platelet");
+  const D = grown.stored.json.model.latent_dim;
   const mean = Array.from(
-    { length: 10 },
-    (_, d) => platelets.reduce((sum, cell) => sum + mapped.latent[cell * 10 + d]!, 0) / platelets.length,
+    { length: D },
+    (_, d) => platelets.reduce((sum, cell) => sum + mapped.latent[cell * D + d]!, 0) / platelets.length,
   );
   const { data } = grown.stored.tensors.get("prototypes")!;
   mean.forEach((value, d) =>
-    assert.ok(Math.abs(value - data[data.length - 10 + d]!) < 1e-5, `dimension ${d}`),
+    assert.ok(Math.abs(value - data[data.length - D + d]!) < 1e-5, `dimension ${d}`),
   );
   assert.ok((await recall(grown, "Thrombocyte")) > 0.9, `${await recall(grown, "Thrombocyte")}`);
   assert.deepEqual(grown.stored.json.unlabeled_prototypes, mapped.model.stored.json.unlabeled_prototypes);
