@@ -96,15 +96,6 @@ function choice(rows: readonly StudyRow[]): string[] {
         row.integration >= other.integration,
     ),
   );
-  const behind = (
-    prototype: (typeof tableColumns)[number][0],
-    head: (typeof tableColumns)[number][0],
-  ): number => meanOverSets(after!, head) - meanOverSets(after!, prototype);
-  const [accuracy, f1] = [
-    behind("prototype_accuracy", "head_accuracy"),
-    behind("prototype_macro_f1", "head_macro_f1"),
-  ];
-  const isNear = Math.max(accuracy, f1) <= mostBehind;
   return [
     "## What was chosen",
     "",
@@ -115,18 +106,37 @@ function choice(rows: readonly StudyRow[]): string[] {
       `macro F1 ${change("prototype_macro_f1")}, integration ${change("integration")}. Both accuracy ` +
       `and integration are at least as good in ${better.length} of the ${after!.length}.`,
     "",
-    `Labels: prototypes label by default where they are at most ${mostBehind} behind the head on the ` +
-      `mean. With the default loss they are behind by ${accuracy.toFixed(3)} in accuracy and ` +
-      `${f1.toFixed(3)} in macro F1 (negative: ahead), so ` +
-      `${isNear ? "prototypes label by default" : "the head stays the default"}.`,
+    rulesText(after!),
     "",
     ...weightsText(rows),
   ];
 }
 
+const isSimulated = (set: string): boolean => set.startsWith("simulated");
+
+/** How far the nearest prototype is behind the classifier on genes, on real and on simulated cells. */
+function rulesText(rows: readonly StudyRow[]): string {
+  const behind = (of: readonly StudyRow[]): readonly number[] => [
+    meanOverSets(of, "head_accuracy") - meanOverSets(of, "prototype_accuracy"),
+    meanOverSets(of, "head_macro_f1") - meanOverSets(of, "prototype_macro_f1"),
+  ];
+  const text = ([accuracy, f1]: readonly number[]): string =>
+    `${accuracy!.toFixed(3)} in accuracy and ${f1!.toFixed(3)} in macro F1`;
+  const real = rows.filter(({ set }) => !isSimulated(set));
+  const simulated = rows.filter(({ set }) => isSimulated(set));
+  const isNear = behind(real).every((difference) => difference <= mostBehind);
+  return (
+    `Labels: prototypes label by default if they are at most ${mostBehind} behind the head (the classifier ` +
+    "on genes) on the mean of the real data sets. With the default loss they are behind by " +
+    `${text(behind(real))} (negative: ahead), so ` +
+    `${isNear ? "they may label by default" : "the head should label by default"}.` +
+    (simulated.length === 0 ? "" : ` On simulated atlases they are behind by ${text(behind(simulated))}.`)
+  );
+}
+
 /** Groups of sets on which the finalists are compared. */
 const settings: readonly (readonly [string, (set: string) => boolean])[] = [
-  ["real cells", (set) => !set.startsWith("simulated")],
+  ["real cells", (set) => !isSimulated(set)],
   ["2,000 simulated cells", (set) => set === "simulated"],
   ["100,000 simulated cells", (set) => set === "simulated-large"],
 ];

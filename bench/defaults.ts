@@ -391,7 +391,7 @@ async function scoresOf(
   const known = new Set(names);
   const cells = Array.from(truth.keys()).filter((cell) => known.has(truth[cell]!));
   const pick = (values: readonly string[]): string[] => cells.map((cell) => values[cell]!);
-  const [byPrototype, byHead] = [nameOf(prediction.nearest), nameOf(prediction.predicted)];
+  const [byPrototype, byHead] = [nameOf(prediction.nearest), nameOf(prediction.headLabels!)];
   const latent = new Float32Array(inside.latent.length + mapping.latent.length);
   latent.set(inside.latent);
   latent.set(mapping.latent, inside.latent.length);

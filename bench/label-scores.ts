@@ -18,6 +18,43 @@ export function accuracyAndF1(truth: readonly string[], predicted: readonly stri
   return [right, mean(f1)];
 }
 
+/** Share of pairs in which the first kind has the larger value, ties counting half. */
+export function auroc(isFirst: readonly boolean[], values: ArrayLike<number>): number {
+  const order = Array.from(isFirst.keys()).sort((a, b) => values[a]! - values[b]!);
+  let [sum, firsts] = [0, 0];
+  for (let from = 0; from < order.length;) {
+    let to = from;
+    while (to < order.length && values[order[to]!] === values[order[from]!]) to++;
+    for (let at = from; at < to; at++)
+      if (isFirst[order[at]!]) {
+        sum += (from + to - 1) / 2 + 1;
+        firsts++;
+      }
+    from = to;
+  }
+  return (sum - (firsts * (firsts + 1)) / 2) / (firsts * (isFirst.length - firsts));
+}
+
+/** Expected calibration error of probabilities, ten bins. */
+export function calibrationError(probability: readonly number[], isRight: readonly boolean[]): number {
+  const bins = Array.from({ length: 10 }, (): number[] => []);
+  probability.forEach((p, cell) => bins[Math.min(9, Math.ceil(p * 10) - 1)]!.push(cell));
+  return (
+    bins
+      .filter(({ length }) => length > 0)
+      .reduce(
+        (sum, cells) =>
+          sum +
+          cells.length *
+            Math.abs(
+              mean(cells.map((cell) => probability[cell]!)) -
+                mean(cells.map((cell) => Number(isRight[cell]))),
+            ),
+        0,
+      ) / probability.length
+  );
+}
+
 /** Integration of cells in latent space: parts, and their total of 60 % biology and 40 % mixing. */
 export async function integrationOf(
   points: Float32Array,

@@ -69,8 +69,8 @@ rules = {
     "covariances": covariances,
     "several": several,
     "knn": lambda: KNeighborsClassifier(15).fit(latent[0], labels).predict(latent[1]),
-    "votes_prototype": lambda: votes(o.label + "_prototype"),
-    "votes_head": lambda: votes(o.label + "_pred"),
+    "votes_prototype": lambda: votes(o.label + "_pred"),
+    "votes_head": lambda: votes(o.label + "_head"),
     "logistic": lambda: (
         LogisticRegression(C=0.1, max_iter=300).fit(normalised(reference), labels).predict(normalised(query))
     ),

@@ -1,13 +1,15 @@
-// npm run bench:labels [-- SET ...]: label transfer by the head, the nearest prototype, a linear SVM on genes
-// and other methods (bench/labels.py), the paper's ablations (one-hot conditions, no prototype loss) and the
-// published preset, three seeds, with bootstrap intervals. Needs ../shared/data and a Python with
-// scikit-learn (SCPOLI_REFERENCE_PYTHON). Single runs are kept in .cache/labels (delete it to start again);
-// tables go to bench/results/labels.csv and docs/benchmarks/labels.md.
+// npm run bench:labels [-- SET ...]: label transfer by the nearest prototype, the classifier on genes (the
+// head), a linear SVM on genes and other methods (bench/labels.py), the paper's ablations (one-hot
+// conditions, no prototype loss) and the published preset, three seeds, with bootstrap intervals; and how
+// well the probabilities of the first two are calibrated and rank wrong labels. Needs ../shared/data and a
+// Python with scikit-learn (SCPOLI_REFERENCE_PYTHON). Single runs are kept in .cache/labels (delete it to
+// start again); tables go to bench/results/labels.csv and docs/benchmarks/labels.md.
 import { execFileSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ScPoli, type LevelPrediction, type TrainOptions } from "../dist/index.js";
 import { Random } from "../dist/numerics/random.js";
+import { auroc, calibrationError } from "./label-scores.ts";
 import { writeSection } from "./sections.ts";
 import {
   cached,
@@ -31,6 +33,8 @@ const python = process.env["SCPOLI_REFERENCE_PYTHON"] ?? join(root, ".venv-refer
 interface Labelled {
   readonly truth: readonly string[];
   readonly predicted: Readonly<Record<string, readonly string[]>>;
+  /** of the predicted labels, by the methods that have one */
+  readonly probability: Readonly<Record<string, readonly number[]>>;
 }
 
 const trainings: Readonly<Record<string, Partial<TrainOptions>>> = {
@@ -39,6 +43,8 @@ const trainings: Readonly<Record<string, Partial<TrainOptions>>> = {
   "no prototype loss": { prototypeLoss: "off" },
   "published preset": { preset: "published" },
 };
+/** Names of the two rules of the library in the table. */
+const [prototypeRule, headRule] = ["nearest prototype (default)", "head"] as const;
 /** Methods of bench/labels.py, and their names in the table. */
 const ruleNames: Readonly<Record<string, string>> = {
   knn: "latent: 15 neighbours",
@@ -71,6 +77,7 @@ async function labelled(configuration: Configuration, training: string, seed: nu
     const mapping = await model.map(query, { seed, output: queryPath, force: true });
     const names = mapping.model.stored.json.cell_types;
     const [level] = mapping.predictions as [LevelPrediction];
+    const byHead = (await mapping.model.embed(query, { classifier: "head" })).predictions[0]!;
     const rules = Object.entries(ruleNames).filter(([rule]) => training === "default" || rule === "knn");
     const answer = execFileSync(
       python,
@@ -88,17 +95,21 @@ async function labelled(configuration: Configuration, training: string, seed: nu
     );
     const byPython = JSON.parse(answer) as Record<string, string[]>;
     const predicted: Record<string, readonly string[]> = {
-      "head (default)": Array.from(level.predicted, (type) => names[type]!),
-      "nearest prototype": Array.from(level.nearest, (type) => names[type]!),
+      [prototypeRule]: Array.from(level.predicted, (type) => names[type]!),
+      [headRule]: Array.from(byHead.predicted, (type) => names[type]!),
       ...Object.fromEntries(rules.map(([rule, name]) => [name, byPython[rule]!])),
     };
     const cells = Array.from(truth.keys()).filter((cell) => known.has(truth[cell]!));
-    const chosen = (values: readonly string[]): string[] => cells.map((cell) => values[cell]!);
+    const chosen = <T>(values: ArrayLike<T>): T[] => cells.map((cell) => values[cell]!);
     return {
       truth: chosen(truth),
       predicted: Object.fromEntries(
         Object.entries(predicted).map(([method, values]) => [method, chosen(values)]),
       ),
+      probability: {
+        [prototypeRule]: chosen(level.probability),
+        [headRule]: chosen(byHead.probability),
+      },
     };
   } finally {
     transfer.close();
@@ -107,6 +118,27 @@ async function labelled(configuration: Configuration, training: string, seed: nu
 
 const figures = ["accuracy", "macro_f1", "macro_f1_of_types_with_10_cells"] as const;
 type Figures = Readonly<Record<(typeof figures)[number], number>>;
+/** Metrics of the probability: AUROC for wrong labels, expected calibration error (ten bins). */
+const probabilityFigures = ["errors", "calibration"] as const;
+
+/** Metrics of a rule's probability; null without a probability, `errors` also where no label is wrong. */
+function probabilityFiguresOf(
+  { truth, predicted, probability }: Labelled,
+  method: string,
+): Readonly<Record<(typeof probabilityFigures)[number], number | null>> {
+  const probabilities = probability[method];
+  if (!probabilities) return { errors: null, calibration: null };
+  const isRight = truth.map((type, cell) => predicted[method]![cell] === type);
+  return {
+    errors: isRight.every((right) => right)
+      ? null
+      : auroc(
+          isRight.map((right) => !right),
+          probabilities.map((p) => 1 - p),
+        ),
+    calibration: calibrationError(probabilities, isRight),
+  };
+}
 
 /** @param cells - a sample of the cells */
 function figuresOf(
@@ -171,7 +203,7 @@ for (const needed of [sharedData, python])
     process.exit(0);
   }
 const requestedSets = process.argv.slice(2);
-const rows = [`set,training,method,seed,${figures.join(",")}`];
+const rows = [`set,training,method,seed,${[...figures, ...probabilityFigures].join(",")}`];
 const lines: string[] = [];
 for (const configuration of configurations.filter(
   ({ name }) => sets.includes(name) && (requestedSets.length === 0 || requestedSets.includes(name)),
@@ -186,6 +218,7 @@ for (const configuration of configurations.filter(
       );
     for (const method of Object.keys(runs[0]!.predicted)) {
       const { seeds: seedScores, interval } = summarise(runs, method);
+      const ofProbability = runs.map((run) => probabilityFiguresOf(run, method));
       seedScores.forEach((run, seed) =>
         rows.push(
           [
@@ -194,6 +227,7 @@ for (const configuration of configurations.filter(
             `"${method}"`,
             seed,
             ...figures.map((figure) => run[figure].toFixed(4)),
+            ...probabilityFigures.map((figure) => ofProbability[seed]![figure]?.toFixed(4) ?? ""),
           ].join(","),
         ),
       );
@@ -203,20 +237,26 @@ for (const configuration of configurations.filter(
             .map((end) => end.toFixed(3))
             .join(" to ")})`,
       );
-      lines.push(`| ${[configuration.name, training, method, ...shown].join(" | ")} |`);
+      const means = probabilityFigures.map((figure) => {
+        const values = ofProbability.flatMap((run) => run[figure] ?? []);
+        return values.length === 0 ? "" : mean(values).toFixed(3);
+      });
+      lines.push(`| ${[configuration.name, training, method, ...shown, ...means].join(" | ")} |`);
     }
   }
 writeFileSync(join(root, "bench/results/labels.csv"), `${rows.join("\n")}\n`);
 writeSection(join(root, "docs/benchmarks/labels.md"), "Other rules for labels, and the paper's ablations", [
   `Queries as in [Quality](quality.md). Mean of ${seeds.length} seeds and, in brackets, the 95 % ` +
-    `interval of ${resamples} resamples of the query's cells. Last column: macro F1 of the types with ` +
-    `at least ${leastCells} query cells. The two classifiers on genes take all genes of the file, ` +
-    "log-normalised. Head and prototypes see the model's genes.",
+    `interval of ${resamples} resamples of the query's cells. Larger types: macro F1 of the types with ` +
+    `at least ${leastCells} query cells. Errors: AUROC of 1 - \`_prob\` for wrong labels; calibration: ` +
+    "expected calibration error of `_prob`, in ten bins. `head` is the classifier on genes " +
+    "(`--classifier head`). Logistic regression and linear SVM take all genes of the file, log-normalised; " +
+    "head and prototypes see the model's genes.",
   "",
   "Made by `npm run bench:labels` (single runs: `bench/results/labels.csv`).",
   "",
-  "| data set | training | labels | accuracy | macro F1 | of larger types |",
-  `|${" --- |".repeat(6)}`,
+  "| data set | training | labels | accuracy | macro F1 | of larger types | errors | calibration |",
+  `|${" --- |".repeat(8)}`,
   ...lines,
 ]);
 console.log(lines.join("\n"));

@@ -45,7 +45,7 @@ const primates = {
   seeds: [0, 1, 2].slice(0, mostSeeds),
 } as const;
 const trained = { epochs, alphaEpochAnneal: epochs / 2 };
-const ours = { cell_type_pred: "head", cell_type_prototype: "nearest prototype" };
+const ours = { cell_type_pred: "nearest prototype", cell_type_head: "head" };
 const configurations: readonly Configuration[] = [
   {
     ...atac,

@@ -219,7 +219,7 @@ async function score(set: RoundsSet, opened: OpenSet, stored: StoredModel, seed:
   );
   return {
     prototype: accuracyAndF1(right, ofKnown(prediction.nearest)),
-    head: accuracyAndF1(right, ofKnown(prediction.predicted)),
+    head: accuracyAndF1(right, ofKnown(prediction.headLabels ?? prediction.nearest)),
     integration: total,
   };
 }
@@ -291,10 +291,10 @@ function writePage(rows: readonly Row[]): void {
       "",
       "Made by `npm run bench:rounds`, which can be stopped and continued: the table has the runs made so",
       "far. The query's conditions are left out of the reference and mapped; scores are of the query's cells",
-      "of known types (nearest prototype, classifier) and of all cells (integration, 60 % biology and 40 %",
-      "mixing). Means over the seeds. *Passes* is relative to the epochs that are planned for one machine;",
-      "*epochs run* counts passes over the cells. A federated model has no classifier: its labels are those",
-      "of the nearest prototype, in both columns.",
+      "of known types (nearest prototype, classifier on genes) and of all cells (integration, 60 %",
+      "biology and 40 % mixing). Means over the seeds. *Passes* is relative to the epochs that are planned",
+      "for one machine; *epochs run* counts passes over the cells. A federated model has no classifier on",
+      "genes: its labels are those of the nearest prototype, in both columns.",
       "",
       "| set | training | outer step | rounds x steps | passes | epochs run | seeds | prototype accuracy " +
         "| F1 | classifier accuracy | F1 | integration | MB per round |",

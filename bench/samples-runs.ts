@@ -271,7 +271,7 @@ export interface QuerySplit {
 }
 
 /**
- * Maps a query and labels it by the head, by the nearest prototype, and by the 15 nearest reference cells in
+ * Maps a query and labels it by the nearest prototype, by the head, and by the 15 nearest reference cells in
  * the same latent space (weighted by 1 / distance, as scArches' and HLCA's kNN).
  */
 export async function uncertaintyOrder(split: QuerySplit): Promise<Ranked[]> {
@@ -289,7 +289,7 @@ export async function uncertaintyOrder(split: QuerySplit): Promise<Ranked[]> {
     return opened(paths.query, async (data) => {
       const truth = await labels(data, label);
       const byClassifiers: Ranked[] = [];
-      for (const classifier of ["head", "prototype"] as const)
+      for (const classifier of ["prototype", "head"] as const)
         byClassifiers.push(await rankByClassifier(model, data, truth, classifier));
       const { latent } = await model.map(data, epochs === undefined ? {} : { epochs });
       const D = model.stored.json.model.latent_dim;

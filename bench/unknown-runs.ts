@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { AnnData, ScPoli, type LevelPrediction } from "../dist/index.js";
 import { Random } from "../dist/numerics/random.js";
+import { auroc, calibrationError } from "./label-scores.ts";
 import { writeRows } from "./rows.ts";
 import { mean, openTransfer, settings, type Configuration, type Transfer } from "./transfer.ts";
 
@@ -38,7 +39,7 @@ interface NoveltyFigures {
   readonly worst: number;
 }
 
-/** Metrics of labels of known types. */
+/** Metrics of the labels of known types by the classifier on genes. */
 interface LabelFigures {
   readonly accuracy: number;
   /** AUROC of the uncertainty for wrong labels; null if none is wrong */
@@ -75,43 +76,6 @@ export const runFigures: Readonly<Record<string, (run: Run) => number | null>> =
   errors: ({ labels }) => labels.errors,
   calibration: ({ labels }) => labels.calibration,
 };
-
-/** Share of pairs in which the first kind has the larger value, ties counting half. */
-function auroc(isFirst: readonly boolean[], values: ArrayLike<number>): number {
-  const order = Array.from(isFirst.keys()).sort((a, b) => values[a]! - values[b]!);
-  let [sum, firsts] = [0, 0];
-  for (let from = 0; from < order.length;) {
-    let to = from;
-    while (to < order.length && values[order[to]!] === values[order[from]!]) to++;
-    for (let at = from; at < to; at++)
-      if (isFirst[order[at]!]) {
-        sum += (from + to - 1) / 2 + 1;
-        firsts++;
-      }
-    from = to;
-  }
-  return (sum - (firsts * (firsts + 1)) / 2) / (firsts * (isFirst.length - firsts));
-}
-
-/** Expected calibration error of probabilities, ten bins. */
-function calibrationError(probability: readonly number[], isRight: readonly boolean[]): number {
-  const bins = Array.from({ length: 10 }, (): number[] => []);
-  probability.forEach((p, cell) => bins[Math.min(9, Math.ceil(p * 10) - 1)]!.push(cell));
-  return (
-    bins
-      .filter(({ length }) => length > 0)
-      .reduce(
-        (sum, cells) =>
-          sum +
-          cells.length *
-            Math.abs(
-              mean(cells.map((cell) => probability[cell]!)) -
-                mean(cells.map((cell) => Number(isRight[cell]))),
-            ),
-        0,
-      ) / probability.length
-  );
-}
 
 function noveltyFigures(
   { novelty, unknown }: QueryResults,
@@ -176,7 +140,7 @@ async function resultsOfParts(model: ScPoli, parts: readonly Part[], seed: numbe
     notFlagged: null as string | null,
   };
   for (const { rows, data } of parts) {
-    const mapping = await model.map(data, { seed, training: false, force: true });
+    const mapping = await model.map(data, { seed, classifier: "head", training: false, force: true });
     const ofPart = resultsOf(mapping.predictions[0]!, mapping.model.stored.json.cell_types);
     rows.forEach((row, i) => {
       results.novelty[row] = ofPart.novelty[i]!;
@@ -194,8 +158,9 @@ async function resultsOfParts(model: ScPoli, parts: readonly Part[], seed: numbe
 export type Variants = Readonly<Record<string, (model: ScPoli) => Promise<ScPoli>>>;
 
 /**
- * One reference without a type (or with all), and its query. Labels and novelty do not depend on the network
- * (unless a query has more than 2,048 cells), so it is trained for one epoch.
+ * One reference without a type (or with all), and its query. Novelty and the labels of the classifier on
+ * genes do not depend on the network (unless a query has more than 2,048 cells), so it is trained for one
+ * epoch. bench:labels scores the labels of the nearest prototype, which do.
  */
 export async function runUnknown<V extends Variants>(
   configuration: Configuration,

@@ -1,7 +1,8 @@
-// npm run bench:unknown [-- --seeds N] [SET ...]: quality of labels, novelty and flags. Each type with at
-// least 20 query cells is left out of the reference in turn, then none; the query is mapped as a whole, in
-// two halves, and each of its types alone. Small references (two donors, 400 cells) follow. Nothing is chosen
-// on these queries (study:novelty uses references). Needs ../shared/data. Results of single runs are kept in
+// npm run bench:unknown [-- --seeds N] [SET ...]: quality of novelty and flags, and of the labels of the
+// classifier on genes (bench:labels has those of the nearest prototype). Each type with at least 20 query
+// cells is left out of the reference in turn, then none; the query is mapped as a whole, in two halves, and
+// each of its types alone. Small references (two donors, 400 cells) follow. Nothing is chosen on these
+// queries (study:novelty uses references). Needs ../shared/data. Results of single runs are kept in
 // .cache/unknown-runs (delete it to start again); the tables go to bench/results/unknown.csv and
 // docs/benchmarks/labels.md.
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
@@ -141,8 +142,9 @@ function summarize(results: readonly Result[]): string[] {
       `${fixed(most(whole, "own_flagged"), 3)}.`,
     "- Known cells whose flag is not the same in company, halves and alone: " +
       `${fixed(over(results, "changed"), 3)} on the mean, ${fixed(most(results, "changed"), 3)} at most.`,
-    `- Labels with nothing left out: accuracy ${fixed(over(whole, "accuracy"), 3)}, AUROC of \`_uncert\` ` +
-      `for wrong labels ${fixed(over(whole, "errors"), 3)}, expected calibration error of \`_prob\` ` +
+    "- Labels of the classifier on genes with nothing left out: accuracy " +
+      `${fixed(over(whole, "accuracy"), 3)}, AUROC of \`_uncert\` for wrong labels ` +
+      `${fixed(over(whole, "errors"), 3)}, expected calibration error of \`_prob\` ` +
       `${fixed(over(whole, "calibration"), 3)}; with a type left out ${fixed(over(left, "accuracy"), 3)}, ` +
       `${fixed(over(left, "errors"), 3)} and ${fixed(over(left, "calibration"), 3)}.`,
   ];
@@ -165,8 +167,8 @@ function tabulate(results: readonly Result[]): void {
     `Flagged: share of the cells of known types that is; worst: of the type (with at least ${leastCells} ` +
       "query cells) with the largest share.",
     "Changed: known cells whose flag is not the same in company, halves and alone. Reference: flagged " +
-      "share of the reference's cells. Errors: AUROC of `_uncert` for wrong labels. Calibration: " +
-      "expected calibration error of `_prob`.",
+      "share of the reference's cells. Labels by the classifier on genes, errors: AUROC of `_uncert` for " +
+      "wrong ones; calibration: expected calibration error of `_prob`.",
     "",
     "| data set | left out | AUROC | found | flagged | worst | alone: AUROC | found | flagged | worst | " +
       "changed | reference | errors | calibration |",

@@ -1,7 +1,8 @@
 """Makes a result .h5ad of what `scpoli train --embed` and `scpoli map` have written.
 
 usage: python collect_ours.py FOLDER OUTPUTS OUT.h5ad
-Labels: the default's, the nearest prototype's, and those of 15 neighbours in the latent space.
+Labels: the default's (of the nearest prototype), those of the classifier on genes, and those of 15 neighbours
+in the latent space.
 """
 import sys
 
@@ -15,8 +16,7 @@ positions = [part.obsm["X_scpoli"] for part in parts]
 obs = parts[1].obs
 labels = {
     "default": obs["cell_type_pred"].astype(str).values,
-    # where the labels are those of the nearest prototype, they have no column beside them
-    "prototype": obs.get("cell_type_prototype", obs["cell_type_pred"]).astype(str).values,
+    "head": obs["cell_type_head"].astype(str).values,
     "neighbors": peer.nearest_labels(positions[0], reference.obs["cell_type"].values, positions[1]),
 }
 peer.write(out, reference, query, labels, {"X_scpoli": positions})

@@ -86,7 +86,8 @@ function byR(name: string, file: string, method: Method, ...args: string[]): Run
 
 /**
  * scpoli by its command line.
- * @param flags - of `train`; none: its defaults, which label by the classifier @param mapFlags - of `map`
+ * @param flags - of `train`; none: its defaults, of which the classifier on genes is scored, too
+ * @param mapFlags - of `map`
  */
 function scpoliRun(
   name: string,
@@ -94,23 +95,16 @@ function scpoliRun(
   flags: readonly string[] = [],
   mapFlags: readonly string[] = [],
 ): Run {
-  const byPrototype = (named: string, embedding: string | null): Method => ({
-    name: named,
-    labels: "prototype",
-    embedding,
-  });
   return {
     name,
     isRandom: true,
     needs: [],
     collect: "collect_ours.py",
     methods: [
+      { name: title, labels: "default", embedding: "X_scpoli" },
       ...(flags.length === 0
-        ? [
-            { name: title, labels: "default", embedding: "X_scpoli" },
-            byPrototype(`${title}, nearest prototype`, null),
-          ]
-        : [byPrototype(title, "X_scpoli")]),
+        ? [{ name: `${title}, classifier on genes`, labels: "head", embedding: null }]
+        : []),
       { name: `${title}, 15 neighbours`, labels: "neighbors", embedding: null },
     ],
     commands: ({ set, seed, folder }) => {
