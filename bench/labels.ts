@@ -15,9 +15,9 @@ import {
   cached,
   configurations,
   mean,
+  mostGenes,
   openTransfer,
   seeds,
-  settings,
   sharedData,
   type Configuration,
 } from "./transfer.ts";
@@ -65,8 +65,7 @@ async function labelled(configuration: Configuration, training: string, seed: nu
       conditionKeys: [condition],
       cellTypeKeys: [label],
       seed,
-      embeddingDims: settings.embeddingDims,
-      genes: reference.nVars > settings.genes ? settings.genes : undefined,
+      genes: reference.nVars > mostGenes ? mostGenes : undefined,
       ...trainings[training],
     });
     const [referencePath, queryPath] = [

@@ -56,8 +56,8 @@ export const configurations: readonly Configuration[] = [
   },
 ];
 export const seeds = [0, 1, 2];
-/** as in `reference_quality.py` */
-export const settings = { genes: 2000, eta: 5, embeddingDims: 5 };
+/** At most so many variable genes of the reference are used. */
+export const mostGenes = 2000;
 
 const root = new URL("..", import.meta.url).pathname;
 export const sharedData = join(root, "../shared/data");

@@ -5,7 +5,7 @@ import { AnnData, ScPoli, type LevelPrediction } from "../dist/index.js";
 import { Random } from "../dist/numerics/random.js";
 import { auroc, calibrationError } from "./label-scores.ts";
 import { writeRows } from "./rows.ts";
-import { mean, openTransfer, settings, type Configuration, type Transfer } from "./transfer.ts";
+import { mean, mostGenes, openTransfer, type Configuration, type Transfer } from "./transfer.ts";
 
 export const leastCells = 20;
 
@@ -183,8 +183,7 @@ export async function runUnknown<V extends Variants>(
       conditionKeys: [condition],
       cellTypeKeys: [label],
       seed,
-      embeddingDims: settings.embeddingDims,
-      genes: reference.nVars > settings.genes ? settings.genes : undefined,
+      genes: reference.nVars > mostGenes ? mostGenes : undefined,
       epochs: 1,
       hiddenLayerSizes: [16],
       landmarks: false,
