@@ -106,6 +106,7 @@ const options: TrainOptions = {
   pretrainingEpochs: 20,
   alphaEpochAnneal: 10,
   minibatch: 32,
+  prototypeLoss: "distance",
   eta: 5,
   unlabeledPrototypes: "leiden",
   earlyStopping: false,

@@ -641,7 +641,7 @@ def test_demo():
 
 def test_what_scanpy_users_do_next(mapped):
     query, _ = mapped
-    assert query.obsm["X_scpoli"].shape == (query.n_obs, 10)
+    assert query.obsm["X_scpoli"].shape == (query.n_obs, 20)
     assert isinstance(query.obs["cell_type_pred"].dtype, pd.CategoricalDtype)
     copy = query.copy()
     assert isinstance(copy, ad.AnnData)
