@@ -160,7 +160,7 @@ describe("the same bytes as the command line's, with the same seed", () => {
       [mapped!["cells"], mapped!["names"], mapped!["X"]],
       [before!["cells"], before!["names"], before!["X"]],
     );
-    assert.deepEqual((mapped!["obsm"] as Record<string, unknown>)["X_scpoli"], [720, 10]);
+    assert.deepEqual((mapped!["obsm"] as Record<string, unknown>)["X_scpoli"], [720, 20]);
     for (const column of ["cell_type_pred", "cell_type_uncert", "cell_type_unknown"])
       assert.ok((mapped!["obs"] as string[]).includes(column), column);
   });
