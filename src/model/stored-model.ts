@@ -97,7 +97,8 @@ export interface LandmarksJson {
   /** 5 %, 50 % and 95 % quantiles of the size factors of all reference cells */
   readonly size_factors: readonly [number, number, number];
   /**
-   * 95 % quantile of the distance of landmarks to their 15th nearest other landmark in the latent space
+   * 95 % quantile of the distance of landmarks to their 15th nearest other landmark in the latent space; of
+   * those that are validation cells, if they are enough
    */
   readonly neighbor_distance: number;
 }

@@ -12,6 +12,8 @@ import { umapLayout } from "../graph/umap.js";
 
 /** Maximum number of landmarks, and minimum number of cells of each type if it has that many. */
 const [mostLandmarks, rareCells] = [20_000, 100];
+/** Validation cells among the landmarks from which their quantile of distances is taken, at least. */
+const leastValidationCells = 50;
 /** Landmarks in the form of a model folder. */
 export interface StoredLandmarks {
   readonly json: LandmarksJson;
@@ -29,6 +31,7 @@ export function chooseLandmarks(dataset: Dataset, seed: number): Int32Array {
 /**
  * @param cells - cells of the data set
  * @param latent - (cells, D) their mean latent
+ * @param validation - cells of the data set that the training did not use
  */
 export function makeLandmarks(
   { counts, conditions, labels, levels }: Dataset,
@@ -36,6 +39,7 @@ export function makeLandmarks(
   latent: Float32Array,
   D: number,
   seed: number,
+  validation: Int32Array,
 ): StoredLandmarks {
   const L = cells.length;
   const table = (columns: number, value: (cell: number, column: number) => number): StoredTensor => ({
@@ -46,13 +50,19 @@ export function makeLandmarks(
   });
   const { k, distances } = nearestNeighbors(latent, D, umapNeighbors);
   const farthest = Float64Array.from({ length: k > 0 ? L : 0 }, (_, i) => distances[(i + 1) * k - 1]!);
+  // cells that the training has drawn together are closer to each other than new cells will be
+  const isValidation = new Set(validation);
+  const ofValidation = farthest.filter((_, i) => isValidation.has(cells[i]!));
   const sizeFactor = (q: number): number => quantile(counts.sizeFactors, q);
   return {
     json: {
       cells: L,
       of: counts.cells,
       size_factors: [sizeFactor(0.05), sizeFactor(0.5), sizeFactor(0.95)],
-      neighbor_distance: quantile(farthest, 0.95),
+      neighbor_distance: quantile(
+        ofValidation.length >= leastValidationCells ? ofValidation : farthest,
+        0.95,
+      ),
     },
     tensors: new Map([
       ["landmarks.latent", { shape: [L, D], data: latent }],

@@ -232,6 +232,8 @@ interface Sample {
   /** cells for the landmarks and for the head, ascending */
   readonly landmarks: Int32Array;
   readonly labelled: Int32Array;
+  /** those that the training did not use, ascending */
+  readonly validation: Int32Array;
 }
 
 function sampleOf(plan: RoundsPlan, summaries: readonly SummaryFile[]): Sample {
@@ -266,8 +268,9 @@ function sampleOf(plan: RoundsPlan, summaries: readonly SummaryFile[]): Sample {
       levels: plan.levels.length,
     },
     latent: joined(summaries, "sample.latent", Float32Array),
-    landmarks: all.filter((at) => uses[2 * at] === 1),
-    labelled: all.filter((at) => uses[2 * at + 1] === 1),
+    landmarks: all.filter((at) => uses[3 * at] === 1),
+    labelled: all.filter((at) => uses[3 * at + 1] === 1),
+    validation: all.filter((at) => uses[3 * at + 2] === 1),
   };
 }
 
@@ -297,7 +300,14 @@ async function withSample(
   const D = plan.model.latentDim;
   const landmarks =
     sample.landmarks.length > 0
-      ? makeLandmarks(sample.dataset, sample.landmarks, rows(sample.latent, sample.landmarks, D), D, seed)
+      ? makeLandmarks(
+          sample.dataset,
+          sample.landmarks,
+          rows(sample.latent, sample.landmarks, D),
+          D,
+          seed,
+          sample.validation,
+        )
       : null;
   const head = plan.levels.some((types) => types.length > 1)
     ? await trainHead(

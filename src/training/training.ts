@@ -207,7 +207,8 @@ async function landmarksOf(
   { model, optimization: { seed } }: Run,
 ): Promise<StoredLandmarks> {
   const cells = chooseLandmarks(dataset, seed);
-  return makeLandmarks(dataset, cells, await trainer.encode(cells), model.latentDim, seed);
+  const latent = await trainer.encode(cells);
+  return makeLandmarks(dataset, cells, latent, model.latentDim, seed, trainer.split.validation);
 }
 
 /** The classifier on genes; null if no level has at least two types. */
