@@ -23,6 +23,7 @@ import type { OuterStep } from "../dist/rounds/options.js";
 import { readPlan, RunFolder } from "../dist/rounds/run-folder.js";
 import { runAll } from "../dist/rounds/steps.js";
 import { saveModel } from "../dist/storage/model-folder.js";
+import { formerLoss } from "./former-loss.ts";
 import { accuracyAndF1, integrationOf } from "./label-scores.ts";
 import { simulateOverlapping } from "./overlapping-atlas.ts";
 import { labels, writeRows } from "./rows.ts";
@@ -295,8 +296,7 @@ function writePage(rows: readonly Row[]): void {
       "biology and 40 % mixing). Means over the seeds. *Passes* is relative to the epochs that are planned",
       "for one machine; *epochs run* counts passes over the cells. A federated model has no classifier on",
       "genes: its labels are those of the nearest prototype, in both columns.",
-      "The simulated atlas was trained with the former default loss: the distance summed over types, with",
-      "weights of 2 and 50, and a latent space of 10.",
+      `Simulated atlas: ${formerLoss}`,
       "",
       "| set | training | outer step | rounds x steps | passes | epochs run | seeds | prototype accuracy " +
         "| F1 | classifier accuracy | F1 | integration | MB per round |",
