@@ -135,7 +135,7 @@ describe("the whole flow on the built-in example", async () => {
       [before!.cells, before!.names, before!.X],
       "anndata finds the same cells and counts",
     );
-    assert.deepEqual(after!.obsm["X_scpoli"], [720, 10]);
+    assert.deepEqual(after!.obsm["X_scpoli"], [720, json.model.latent_dim]);
     assert.ok(after!.obs.includes("cell_type_pred"));
   });
 
