@@ -268,6 +268,7 @@ describe("a streamed run", () => {
     const learn = async (counts: CountSource): Promise<{ right: number; loss: number }> => {
       const dataset = { counts, conditions: [donorOf], combinations: donorOf, labels, levels: 1 };
       const model = modelOptions({ hiddenLayerSizes: [32] }, 120, 1);
+      const D = model.latentDim;
       const sizes = { genes: 120, conditions: [3], combinations: 3 };
       const plan = planOptimization(
         { epochs: 60, alphaEpochAnneal: 20, eta: 5, minibatch: 32, earlyStopping: false },
@@ -280,7 +281,7 @@ describe("a streamed run", () => {
           genes: 120,
           conditionKeys: 1,
           levels: 1,
-          prototypes: [types.length, 10],
+          prototypes: [types.length, D],
         },
         { threads: 1 },
       );
@@ -297,7 +298,7 @@ describe("a streamed run", () => {
       const latent = await trainer.encode(split.validation);
       await engine.close();
       const nearest = Array.from(split.validation, (_, i) => {
-        const distances = types.map((_type, k) => minkowski(latent, i, prototypes!.means, k, 10, 2));
+        const distances = types.map((_type, k) => minkowski(latent, i, prototypes!.means, k, D, 2));
         return distances.indexOf(Math.min(...distances));
       });
       const right =
