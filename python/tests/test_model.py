@@ -62,7 +62,7 @@ class TestTrain:
         assert again.path.read_bytes() == model.path.read_bytes()
 
     def test_takes_the_names_of_scarches(self, model, reference):
-        options = {"n_epochs": 4, "pretraining_epochs": 3, "latent_dim": 10, "quiet": True}
+        options = {"n_epochs": 4, "pretraining_epochs": 3, "latent_dim": 20, "quiet": True}
         again = scpoli.train(reference, condition_keys=["sample"], cell_type_keys=["cell_type"], **options)
         # the file tells which options were given
         assert again.genes.equals(model.genes)
