@@ -251,6 +251,7 @@ function sampleOf(plan: RoundsPlan, summaries: readonly SummaryFile[]): Sample {
   const keys = plan.conditions.length;
   const codes = joined(summaries, "sample.conditions", Int32Array);
   const uses = joined(summaries, "sample.uses", Int32Array);
+  const validation = joined(summaries, "sample.validation", Int32Array);
   const all = Int32Array.from({ length: cells }, (_, at) => at);
   return {
     dataset: {
@@ -268,9 +269,9 @@ function sampleOf(plan: RoundsPlan, summaries: readonly SummaryFile[]): Sample {
       levels: plan.levels.length,
     },
     latent: joined(summaries, "sample.latent", Float32Array),
-    landmarks: all.filter((at) => uses[3 * at] === 1),
-    labelled: all.filter((at) => uses[3 * at + 1] === 1),
-    validation: all.filter((at) => uses[3 * at + 2] === 1),
+    landmarks: all.filter((at) => uses[2 * at] === 1),
+    labelled: all.filter((at) => uses[2 * at + 1] === 1),
+    validation: all.filter((at) => validation[at] === 1),
   };
 }
 

@@ -142,8 +142,8 @@ async function latentOf(network: ShardNetwork, cells: Int32Array, D: number): Pr
 /**
  * `sample.*`: a share of at most `sample_cells` cells of all shards, rare types first. Any cells serve as
  * landmarks, labelled ones train the head. Stored are latent representations (n, D), labels (n, levels),
- * conditions (n, keys) and combinations (n) in the plan's codes, the purpose and whether it is a validation
- * cell (n, 3), size factors (n), and counts as CSR.
+ * conditions (n, keys) and combinations (n) in the plan's codes, the purpose (n, 2), whether it is a
+ * validation cell (n), size factors (n), and counts as CSR.
  */
 async function addSample(
   tensors: Map<string, Tensor>,
@@ -155,11 +155,17 @@ async function addSample(
   const { cells, landmarks, labelled } = sampleCells(shard, plan);
   const rows = gatherCounts(await counts.hold(cells), cells, counts.widest);
   const D = plan.model.latentDim;
-  const uses = [landmarks, labelled, new Set(network.split.validation)];
-  tensors.set("sample.latent", floats([cells.length, D], await latentOf(network, cells, D))).set(
-    "sample.uses",
-    codesOf(cells, uses.length, (cell, use) => (uses[use]!.has(cell) ? 1 : 0)),
-  );
+  const validation = new Set(network.split.validation);
+  tensors
+    .set("sample.latent", floats([cells.length, D], await latentOf(network, cells, D)))
+    .set(
+      "sample.uses",
+      codesOf(cells, 2, (cell, use) => ((use === 0 ? landmarks : labelled).has(cell) ? 1 : 0)),
+    )
+    .set(
+      "sample.validation",
+      codesOf(cells, 1, (cell) => (validation.has(cell) ? 1 : 0)),
+    );
   addSampleCodes(tensors, shard, cells);
   tensors
     .set(
