@@ -114,23 +114,24 @@ function choice(rows: readonly StudyRow[]): string[] {
 
 const isSimulated = (set: string): boolean => set.startsWith("simulated");
 
-/** How far the nearest prototype is behind the classifier on genes, on real and on simulated cells. */
+/** The nearest prototype minus the classifier on genes, on real and on simulated cells, and the rule. */
 function rulesText(rows: readonly StudyRow[]): string {
-  const behind = (of: readonly StudyRow[]): readonly number[] => [
-    meanOverSets(of, "head_accuracy") - meanOverSets(of, "prototype_accuracy"),
-    meanOverSets(of, "head_macro_f1") - meanOverSets(of, "prototype_macro_f1"),
+  const differences = (of: readonly StudyRow[]): readonly number[] => [
+    meanOverSets(of, "prototype_accuracy") - meanOverSets(of, "head_accuracy"),
+    meanOverSets(of, "prototype_macro_f1") - meanOverSets(of, "head_macro_f1"),
   ];
+  const signed = (value: number): string => `${value < 0 ? "" : "+"}${value.toFixed(3)}`;
   const text = ([accuracy, f1]: readonly number[]): string =>
-    `${accuracy!.toFixed(3)} in accuracy and ${f1!.toFixed(3)} in macro F1`;
+    `accuracy ${signed(accuracy!)}, macro F1 ${signed(f1!)}`;
   const real = rows.filter(({ set }) => !isSimulated(set));
   const simulated = rows.filter(({ set }) => isSimulated(set));
-  const isNear = behind(real).every((difference) => difference <= mostBehind);
+  const isNear = differences(real).every((difference) => difference >= -mostBehind);
   return (
-    `Labels: prototypes label by default if they are at most ${mostBehind} behind the head (the classifier ` +
-    "on genes) on the mean of the real data sets. With the default loss they are behind by " +
-    `${text(behind(real))} (negative: ahead), so ` +
-    `${isNear ? "they may label by default" : "the head should label by default"}.` +
-    (simulated.length === 0 ? "" : ` On simulated atlases they are behind by ${text(behind(simulated))}.`)
+    `Labels: prototypes label by default if they are at most ${mostBehind} below the head (the classifier ` +
+    "on genes) on the mean of the real data sets. Prototypes minus head, with the default loss: " +
+    `${text(differences(real))}` +
+    (simulated.length === 0 ? "" : ` (simulated atlases: ${text(differences(simulated))})`) +
+    `, so ${isNear ? "prototypes label" : "the head should label"} by default.`
   );
 }
 

@@ -135,7 +135,7 @@ const perCell = (
   ...other,
 });
 const narrow = { embeddingDims: 5 } as const;
-const old = { latentDim: 10, typeBalance: 0, ...narrow } as const;
+const formerWidths = { latentDim: 10, typeBalance: 0, ...narrow } as const;
 /** Weights of the distance and of the cross-entropy. */
 const means = [
   [10, 50],
@@ -201,7 +201,10 @@ const variants: readonly Variant[] = [
     options: { ...both, eta: 2, ...wide, ...whole },
     annealing: 0.5,
   },
-  { name: "mean 10/50, latent space of 10, balance 0, embeddings of 5", options: perCell(10, 50, old) },
+  {
+    name: "mean 10/50, latent space of 10, balance 0, embeddings of 5",
+    options: perCell(10, 50, formerWidths),
+  },
   { name: "mean 10/50, balance 0, embeddings of 5", options: perCell(10, 50, { typeBalance: 0, ...narrow }) },
   {
     name: "mean 20/50, latent space of 10, embeddings of 5",
