@@ -129,7 +129,7 @@ function rulesText(rows: readonly StudyRow[]): string {
   return (
     `Labels: prototypes label by default if they are at most ${mostBehind} below the head (the classifier ` +
     "on genes) on the mean of the real data sets. Prototypes minus head, with the default loss: " +
-    `${text(differences(real))}` +
+    text(differences(real)) +
     (simulated.length === 0 ? "" : ` (simulated atlases: ${text(differences(simulated))})`) +
     `, so ${isNear ? "prototypes label" : "the head should label"} by default.`
   );
