@@ -4,7 +4,8 @@
 // Starts a Slurm cluster of one node (scripts/check_cluster_slurm.sh installs Slurm, as root), trains a
 // simulated atlas in rounds and maps queries with workflows/snakemake and its Slurm executor, kills three
 // jobs and the controller on the way, and compares model and mapped queries, byte by byte, with an
-// undisturbed run. SNAKEMAKE names a snakemake that has the Slurm executor; otherwise both are installed
+// undisturbed run. Then trains once more with workflows/slurm/rounds.sh, one job for all rounds, of which a
+// task is killed and which is submitted again. SNAKEMAKE names a snakemake that has the Slurm executor; otherwise both are installed
 // into .cache/snakemake. Writes bench/results/cluster.csv and docs/benchmarks/cluster.md, unless --cells is
 // given. Exit code 0 only if all bytes are the same.
 import { execFileSync, spawn, spawnSync, type ChildProcess } from "node:child_process";
@@ -196,6 +197,47 @@ async function runWorkflow(snakemake: string): Promise<string[]> {
   return killed;
 }
 
+/** Trains with one job for all rounds. Kills a task, and submits the job again. @returns seconds of each */
+async function runOneJob(files: readonly string[]): Promise<{ killed: number; resumed: number }> {
+  const submit = (): ChildProcess =>
+    spawn(
+      "sbatch",
+      [
+        ...["--wait", "--overcommit", `--ntasks=${shards}`, "--cpus-per-task=1", "--mem=0"],
+        ...[`--output=${at("one-job.log")}`, "--open-mode=append", inPackage("workflows/slurm/rounds.sh")],
+        ...[at("one-job"), ...files],
+      ],
+      {
+        cwd: folder,
+        stdio: ["ignore", "ignore", "inherit"],
+        env: {
+          ...process.env,
+          SCPOLI: cli.join(" "),
+          SURVEY_OPTIONS: keys.join(" "),
+          INIT_OPTIONS: `${initOptions} --rounds ${rounds}`,
+        },
+      },
+    );
+  const ended = async (job: ChildProcess): Promise<number> => {
+    const before = performance.now();
+    const code = await new Promise((resolve) => job.on("exit", resolve));
+    say(`the job of all rounds ended with exit code ${code}`);
+    if (code !== 0 && existsSync(at("one-job/model")))
+      throw new Error(`The job failed after its model was written; see ${at("one-job.log")}.`);
+    return Math.round((performance.now() - before) / 1000);
+  };
+  const first = ended(submit());
+  const isSecondRound = (): boolean => existsSync(at("one-job/run/exchange/states/0001.safetensors"));
+  let victim: { readonly pid: number } | undefined;
+  while (!victim) {
+    await pause(0.2);
+    victim = isSecondRound() ? processes(/^rounds work /)[shards - 1] : undefined;
+  }
+  process.kill(victim.pid, "SIGKILL");
+  say("killed a task of the job of all rounds");
+  return { killed: await first, resumed: await ended(submit()) };
+}
+
 interface SlurmJob {
   readonly wait: number;
   readonly seconds: number;
@@ -283,6 +325,14 @@ try {
   for (const name of ["model.json", "model.safetensors"]) {
     const isSame = digest(join(at("model"), name)) === digest(join(at("results/model"), name));
     note(`${name}, same bytes`, isSame ? "yes" : "no");
+    same &&= isSame;
+  }
+  const oneJob = await runOneJob([...files.values()]);
+  note("seconds of one job for all rounds, until a task is killed", oneJob.killed);
+  note("seconds of that job, submitted again", oneJob.resumed);
+  for (const name of ["model.json", "model.safetensors"]) {
+    const isSame = digest(join(at("model"), name)) === digest(join(at("one-job/model"), name));
+    note(`${name} of one job for all rounds, same bytes`, isSame ? "yes" : "no");
     same &&= isSame;
   }
   let mapped = 0;

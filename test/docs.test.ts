@@ -109,7 +109,7 @@ describe("what the documentation names is there", async () => {
       const path = /`((?:app|bench|data|integrations|kernels|python|scripts|src|test|workflows)\/[\w./-]+)`/g;
       for (const [, file] of text.matchAll(path))
         if (!/[A-Z]{4}/.test(file!) && !existsSync(join(root, file!))) missing.push(file!);
-      const lines = text.split("\n").filter((line) => !/\b(snakemake|npm|node|pip) /.test(line));
+      const lines = text.split("\n").filter((line) => !/\b(snakemake|sbatch|npm|node|pip) /.test(line));
       missing.push(...flagsIn(lines.join("\n")).filter((flag) => !flags.has(flag)));
       for (const [, command] of text.matchAll(/\bscpoli ((?:(?:rounds|models) )?[a-z]+ [^\n`|;&>]*)/g)) {
         const verb = verbs.map(({ name }) => name).filter((name) => command!.startsWith(`${name} `))[0];

@@ -1,11 +1,12 @@
 // Training in rounds: shards by themselves, merged weights, and a model as complete as one of `train`,
 // whatever the order of the jobs and however often they die.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, type ChildProcess } from "node:child_process";
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { AnnData, makeReport, ScPoli } from "../dist/index.js";
+import { setTimeout as sleep } from "node:timers/promises";
+import { AnnData, makeReport, ScPoli, ScPoliError } from "../dist/index.js";
 import { saveModel } from "../dist/storage/model-folder.js";
 import { readSafetensors } from "../dist/storage/safetensors.js";
 import { cutCells, writeShard } from "../dist/rounds/cut.js";
@@ -14,6 +15,7 @@ import { allRounds, planRounds } from "../dist/rounds/plan.js";
 import { readPlan, RunFolder } from "../dist/rounds/run-folder.js";
 import { roundsStatus } from "../dist/rounds/status.js";
 import { finish, init, local, merge, runAll, summary, survey } from "../dist/rounds/steps.js";
+import { work } from "../dist/rounds/work.js";
 import { surveyShard } from "../dist/rounds/survey.js";
 import { folder, makeAtlas, texts } from "./atlas.ts";
 import { scpoli } from "./command.ts";
@@ -165,6 +167,43 @@ test("two controllers at once in one folder end with the same bytes", async () =
   assert.deepEqual(contents(at("shared-a")), contents(at("shared-b")));
   assert.deepEqual(contents(at("shared-a")), contents(at("model")));
   assert.deepEqual(contents(at("shared")), contents(at("run")));
+});
+
+test("one job per shard for all rounds: the bytes of single steps, though a job is killed", async () => {
+  const other = new RunFolder(at("work"));
+  for (const [shard, path] of files) await survey(other, shard, path, keys);
+  await init(other, course);
+  const args = (shard: string): string[] => [
+    ...["rounds", "work", other.path, files.get(shard)!, "--shard", shard, "--threads", "1"],
+  ];
+  const [merger, killed, third] = [...files.keys()] as [string, string, string];
+  const running: ChildProcess[] = [];
+  const first = scpoli(args(killed), { onStderr: (_, child) => void running.push(child) });
+  while (!existsSync(other.result(1, killed)) || running.length === 0) await sleep(50);
+  running[0]!.kill("SIGKILL");
+  assert.equal((await first).code, null);
+  for (const { code, stderr } of await Promise.all([third, killed, merger].map((name) => scpoli(args(name)))))
+    assert.equal(code, 0, stderr);
+  assert.deepEqual(contents(at("work")), contents(at("run")));
+});
+
+test("a job that waits for the others in vain says what is missing", async () => {
+  const other = new RunFolder(at("waiting"));
+  for (const [shard, path] of files) await survey(other, shard, path, keys);
+  await init(other, course);
+  const [merger, shard] = [...files.keys()] as [string, string];
+  const rejection = (file: string) => (error: unknown) => {
+    assert.ok(error instanceof ScPoliError && error.kind === "file", String(error));
+    assert.ok(error.message.includes(file), error.message);
+    return true;
+  };
+  const run = (name: string) => work(other, name, files.get(name)!, settings, { wait: 1 });
+  await assert.rejects(run(shard), rejection(other.state(1)));
+  await assert.rejects(run(merger), rejection(other.result(1, [...files.keys()][2]!)));
+  const stop = AbortSignal.timeout(500);
+  await assert.rejects(work(other, shard, files.get(shard)!, { ...settings, signal: stop }), {
+    kind: "interrupted",
+  });
 });
 
 test("a full disk: a clear error, nothing half-written, and success with more space", async (context) => {

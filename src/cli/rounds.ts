@@ -19,6 +19,7 @@ import { defaultPasses, defaultRounds } from "../rounds/plan.js";
 import { RunFolder } from "../rounds/run-folder.js";
 import { roundsStatus, type RoundsStatus } from "../rounds/status.js";
 import { finish, init, local, merge, runAll, summary, survey, type StepResult } from "../rounds/steps.js";
+import { defaultWait, work } from "../rounds/work.js";
 import { atacCountsOption, names, oneName, readableFile, readGenes, real, whole } from "./arguments.js";
 import {
   countsOptions,
@@ -83,6 +84,7 @@ export function addRounds(program: Command): void {
     false,
     (folder, _, ...rest) => summary(folder, ...rest),
   );
+  addWork(rounds);
   addFinish(rounds);
   addStatus(rounds);
   addManifest(rounds);
@@ -325,6 +327,37 @@ function addShardStep(
       run(flags, async (settings) =>
         stepResult(await step(new RunFolder(folder), flags.round ?? 0, flags.shard, path, settings)),
       ),
+  );
+}
+
+function addWork(rounds: Command): void {
+  const command = rounds
+    .command("work")
+    .summary("train all rounds of one shard in one job, and summarise it")
+    .description(
+      "Takes the place of local, merge and summary where the jobs of all shards run at the same time. A job " +
+        "reads its shard once and waits for the files of the others. The job of the first shard merges. A " +
+        "job that died continues from the files that exist.",
+    )
+    .argument("<folder>", "folder of the run, after survey and init")
+    .argument("<file>", "the surveyed shard")
+    .requiredOption("--shard <name>", "name of the shard")
+    .option("--no-merge", "do not merge: `scpoli rounds merge` runs elsewhere")
+    .option(
+      "--wait <seconds>",
+      `most seconds to wait for a file of another job (default: ${defaultWait})`,
+      whole(1, 1e9),
+    );
+  addRunFlags(command).action(
+    (
+      folder: string,
+      path: string,
+      flags: RunFlags & { readonly shard: string; readonly merge: boolean; readonly wait?: number },
+    ) =>
+      run(flags, async (settings) => {
+        const options = { merges: flags.merge ? undefined : false, wait: flags.wait };
+        return stepResult(await work(new RunFolder(folder), flags.shard, path, settings, options));
+      }),
   );
 }
 

@@ -12,7 +12,7 @@ import type { RoundsOptions, SurveyOptions } from "./options.js";
 import { readPacked, tensorOf, writePacked } from "./packed-file.js";
 import { allRounds, planRounds, type StoredPlan } from "./plan.js";
 import { readPlan, writePlan, type RunFolder } from "./run-folder.js";
-import { openShard, plannedShard } from "./shard.js";
+import { openShard, plannedShard, type OpenShard } from "./shard.js";
 import { firstState, stateOf, stateTensors, type RoundsState, type StateJson } from "./state.js";
 import { summarizeShard, type SummaryJson } from "./summary.js";
 import { surveyShard, surveyTensors, type Survey, type SurveyJson } from "./survey.js";
@@ -29,7 +29,7 @@ export interface StepResult {
 }
 
 /** Measures the parts of a step. */
-class Stopwatch {
+export class Stopwatch {
   readonly #parts: Record<string, number> = {};
   #last = performance.now();
 
@@ -43,7 +43,7 @@ class Stopwatch {
   }
 }
 
-async function withFile<T>(path: string, use: (data: AnnData) => Promise<T>): Promise<T> {
+export async function withFile<T>(path: string, use: (data: AnnData) => Promise<T>): Promise<T> {
   const data = await AnnData.open(path);
   try {
     return await use(data);
@@ -145,9 +145,30 @@ export async function local(
 ): Promise<StepResult> {
   const watch = new Stopwatch();
   const stored = await readPlan(folder);
-  const { plan, digest } = stored;
-  plannedShard(plan, shard);
+  plannedShard(stored.plan, shard);
   checkRound(stored, round);
+  return withFile(path, (data) => {
+    const open = (): Promise<OpenShard> => openShard(stored.plan, shard, data, settings);
+    return localRound({ folder, stored, shard, open, settings }, round, watch);
+  });
+}
+
+/** A job's shard, which is opened when its cells are needed. */
+export interface ShardJob {
+  readonly folder: RunFolder;
+  readonly stored: StoredPlan;
+  readonly shard: string;
+  readonly open: () => Promise<OpenShard>;
+  readonly settings: RunSettings;
+}
+
+/** One round of a job's shard. Writes its result, and its moments for the next round. */
+export async function localRound(
+  { folder, stored, shard, open, settings }: ShardJob,
+  round: number,
+  watch: Stopwatch,
+): Promise<StepResult> {
+  const { plan, digest } = stored;
   const before = await readState(folder, round - 1, stored);
   let moments = null;
   if (goesOn(plan, before.state, shard) && before.state.json.round <= plan.rounds) {
@@ -158,13 +179,10 @@ export async function local(
     }
   }
   watch.lap("state");
-  const result = await withFile(path, async (data) => {
-    const open = await openShard(plan, shard, data, settings);
-    watch.lap("read");
-    const trained = await trainShard(stored, before.state, before.digest, open, moments, settings);
-    watch.lap("steps");
-    return trained;
-  });
+  const opened = await open();
+  watch.lap("read");
+  const result = await trainShard(stored, before.state, before.digest, opened, moments, settings);
+  watch.lap("steps");
   // moments first: if the result exists, so does what the next round needs
   if (result.moments) {
     const kept = folder.moments(round, shard);
@@ -233,13 +251,22 @@ export async function summary(
   const watch = new Stopwatch();
   const stored = await readPlan(folder);
   plannedShard(stored.plan, shard);
+  return withFile(path, (data) => {
+    const open = (): Promise<OpenShard> => openShard(stored.plan, shard, data, settings);
+    return shardSummary({ folder, stored, shard, open, settings }, watch);
+  });
+}
+
+/** Summarises a job's shard with the final weights. */
+export async function shardSummary(
+  { folder, stored, shard, open, settings }: ShardJob,
+  watch: Stopwatch,
+): Promise<StepResult> {
   const { chosen } = await finalStates(folder, stored);
   watch.lap("state");
-  const result = await withFile(path, async (data) => {
-    const open = await openShard(stored.plan, shard, data, settings);
-    watch.lap("read");
-    return summarizeShard(stored, chosen.state, chosen.digest, open, settings);
-  });
+  const opened = await open();
+  watch.lap("read");
+  const result = await summarizeShard(stored, chosen.state, chosen.digest, opened, settings);
   watch.lap("steps");
   const written = folder.summary(shard);
   await makeFolder(parentOf(written));

@@ -38,9 +38,10 @@ if TYPE_CHECKING:
         RoundsStatusOptions,
         RoundsSummaryOptions,
         RoundsSurveyOptions,
+        RoundsWorkOptions,
     )
 
-__all__ = ["cut", "finish", "init", "local", "manifest", "merge", "run", "status", "summary", "survey"]
+__all__ = ["cut", "finish", "init", "local", "manifest", "merge", "run", "status", "summary", "survey", "work"]
 
 
 def cut(
@@ -188,6 +189,32 @@ def summary(
     return _step("rounds summary", folder, adata, resolved("rounds summary", {"shard": shard, **options}))
 
 
+def work(
+    folder: PathLike, adata: Data, *, shard: str, **options: Unpack[RoundsWorkOptions]
+) -> dict[str, Any]:
+    """Train all rounds of one shard, and summarise it.
+
+    Takes the place of :func:`local`, :func:`merge` and :func:`summary` where the jobs of all shards run at the
+    same time: it waits for the files of the other shards. The job of the first shard merges.
+
+    Parameters
+    ----------
+    folder
+        Folder of the run, after :func:`survey` and :func:`init`.
+    adata
+        The surveyed shard.
+    shard
+        Name of the shard.
+    **options
+        Options of the verb.
+
+    Returns
+    -------
+    ``written`` and ``sha256``.
+    """
+    return _step("rounds work", folder, adata, resolved("rounds work", {"shard": shard, **options}))
+
+
 def finish(folder: PathLike, output: PathLike, **options: Any) -> Model:
     """Make the model from the last weights and the summaries of all shards.
 
@@ -296,6 +323,7 @@ for _verb, _function in (
     ("local", local),
     ("merge", merge),
     ("summary", summary),
+    ("work", work),
     ("finish", finish),
     ("status", status),
     ("manifest", manifest),
