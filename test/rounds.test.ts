@@ -8,6 +8,7 @@ import { after, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AnnData, makeReport, ScPoli, ScPoliError } from "../dist/index.js";
 import { saveModel } from "../dist/storage/model-folder.js";
+import { planOptimization } from "../dist/training/optimization.js";
 import { readSafetensors } from "../dist/storage/safetensors.js";
 import { cutCells, writeShard } from "../dist/rounds/cut.js";
 import { emptyHistogram, countValue, histogramQuantile } from "../dist/rounds/histogram.js";
@@ -15,6 +16,7 @@ import { allRounds, planRounds } from "../dist/rounds/plan.js";
 import { readPlan, RunFolder } from "../dist/rounds/run-folder.js";
 import { roundsStatus } from "../dist/rounds/status.js";
 import { finish, init, local, merge, runAll, summary, survey } from "../dist/rounds/steps.js";
+import { planSteps, stepsBefore, stepWeights } from "../dist/rounds/course.js";
 import { work } from "../dist/rounds/work.js";
 import { surveyShard } from "../dist/rounds/survey.js";
 import { folder, makeAtlas, texts } from "./atlas.ts";
@@ -386,6 +388,34 @@ describe("between institutions", () => {
     assert.ok(result.entries.some((entry: { name: string }) => entry.name === "parameter/theta"));
     assert.equal(sample.has_rows_per_cell, true);
   });
+});
+
+test("half of the rounds fine-tune, in a tenth of the steps, and annealing follows the steps", () => {
+  const optimization = planOptimization(
+    { epochs: 40, alphaEpochAnneal: 20 },
+    { stage: "training", cells: 100_000, hasLabels: true, dropout: 0, seed: 0 },
+  );
+  const steps = planSteps(optimization, 100_000, 8, { rounds: 24, passes: 1.5 });
+  const course = { ...steps, rounds: 24, optimization };
+  assert.equal(steps.fine_tuning_from, 13);
+  const total = (1.5 * 40 * 100_000 * optimization.trainFrac) / (optimization.minibatch * 8);
+  assert.ok(Math.abs(stepsBefore(course, 25) - total) <= 24, `${stepsBefore(course, 25)}, ${total}`);
+  assert.ok(Math.abs(stepsBefore(course, 13) - 0.9 * total) <= 12);
+  const weights = (round: number, share: number) => stepWeights(course, round, share, true);
+  assert.equal(weights(12, 1).prototype, 0);
+  assert.equal(weights(13, 0).prototype, optimization.eta);
+  assert.equal(weights(13, 0).crossEntropy, optimization.etaCrossEntropy);
+  assert.equal(
+    stepWeights(course, 13, 0, false).prototype,
+    0,
+    "without prototypes there is no prototype loss",
+  );
+  // 20 of 40 epochs are 20 of the 36 epochs of pretraining
+  const annealed = 12 * (20 / 36);
+  assert.ok(Math.abs(weights(Math.floor(annealed) + 1, annealed % 1).kl - 1) < 1e-3);
+  assert.ok(Math.abs(weights(4, 0).kl - (3 * 3) / 20) < 1e-3, `${weights(4, 0).kl}`);
+  const one = planSteps(optimization, 100_000, 8, { rounds: 24, fineTuningRounds: 30 });
+  assert.equal(one.fine_tuning_from, 2, "the first round trains without prototypes, which it makes");
 });
 
 test("quantiles of a histogram are within half a percent", () => {

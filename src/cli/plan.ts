@@ -71,6 +71,7 @@ async function plan(
     shards: flags.shards,
     rounds: flags.rounds,
     passes: flags.passes,
+    fineTuningRounds: flags.fineTuningRounds,
     sampleCells: flags.sampleCells,
   });
   return { json: costs, text: planText(costs) };
@@ -115,6 +116,7 @@ function planText(costs: CostPlan): string {
         row("rounds local", shards.length * rounds.rounds, largest(shards, "local")),
         row("rounds merge", rounds.rounds, rounds.merge),
         row("rounds summary", shards.length, largest(shards, "summary")),
+        row("rounds work", shards.length, largest(shards, "work")),
         row("rounds finish", 1, rounds.finish),
         row("map", queries.length, largest(queries, "map")),
         row("embed", queries.length, largest(queries, "embed")),
@@ -123,7 +125,9 @@ function planText(costs: CostPlan): string {
     ),
     "",
     `In rounds: ${duration(rounds.seconds)} with ${counted(rounds.shards, "node")} ` +
-      `(${rounds.rounds} rounds, ${counted(rounds.steps, "step")} per shard and round), ` +
-      `${duration(rounds.job_seconds)} over all jobs; without waiting for a scheduler.`,
+      `(${rounds.rounds} rounds of ${rounds.steps} or, in fine-tuning, ` +
+      `${counted(rounds.fine_tuning_steps, "step")} per shard), ` +
+      `${duration(rounds.job_seconds)} over all jobs; without waiting for a scheduler. With one job per shard ` +
+      `for all rounds (work): ${duration(rounds.work_seconds)}.`,
   ].join("\n");
 }

@@ -15,7 +15,7 @@ import { saveModel } from "../storage/model-folder.js";
 import { cutCells, writeShard, type CutOptions } from "../rounds/cut.js";
 import { readManifest, type Manifest } from "../rounds/manifest.js";
 import type { OuterStep, RoundsOptions, SurveyOptions } from "../rounds/options.js";
-import { defaultPasses, defaultRounds } from "../rounds/plan.js";
+import { defaultPasses, defaultRounds, fineTuningShare } from "../rounds/course.js";
 import { RunFolder } from "../rounds/run-folder.js";
 import { roundsStatus, type RoundsStatus } from "../rounds/status.js";
 import { finish, init, local, merge, runAll, summary, survey, type StepResult } from "../rounds/steps.js";
@@ -54,6 +54,7 @@ export interface SurveyFlags extends RunFlags, CountsOptions {
 export interface InitFlags extends RunFlags, ModelFlags, OptimizationFlags {
   readonly rounds?: number;
   readonly passes?: number;
+  readonly fineTuningRounds?: number;
   readonly outerStep?: OuterStep;
   readonly keepMoments: boolean;
   readonly landmarks: boolean;
@@ -259,6 +260,12 @@ export function addPlanFlags(command: Command): Command {
       `passes over the cells, relative to those of train (default: ${defaultPasses})`,
       real(0.01, 100),
     )
+    .option(
+      "--fine-tuning-rounds <n>",
+      "rounds with the prototype loss, the last ones; prototypes are renewed once a round (default: " +
+        `${100 * fineTuningShare} % of the rounds)`,
+      whole(1, 9998),
+    )
     .option("--outer-step <how>", "mean, or nesterov:LR:MOMENTUM (default: mean)", outerStep)
     .option("--no-keep-moments", "reset Adam's moments in each round")
     .option("--no-landmarks", "do not store positions of reference cells in the model")
@@ -281,6 +288,7 @@ function roundsOptions(flags: InitFlags, { seed, onNote }: RunSettings): RoundsO
     onNote,
     rounds: flags.rounds,
     passes: flags.passes,
+    fineTuningRounds: flags.fineTuningRounds,
     outerStep: flags.outerStep,
     keepMoments: flags.keepMoments,
     landmarks: flags.landmarks,

@@ -1,7 +1,6 @@
 // Predicts memory and time of training, of mapping, and of each step of a training in rounds, from the sizes
 // of the files alone: nothing is trained.
 import {
-  checkNumber,
   checkWhole,
   defaults,
   defaultsOf,
@@ -13,7 +12,8 @@ import { encodedRows } from "../mapping/embedding.js";
 import { modelOptions, parameterShapes } from "../model/parameters.js";
 import { planOptimization, type OptimizationPlan } from "../training/optimization.js";
 import type { RoundsOptions } from "../rounds/options.js";
-import { defaultPasses, defaultRounds, defaultSampleCells, streamsCounts } from "../rounds/plan.js";
+import { defaultRounds, planSteps, stepsBefore } from "../rounds/course.js";
+import { defaultSampleCells, streamsCounts } from "../rounds/plan.js";
 import { predictSeconds, type NetworkSize, type Work } from "./costs.js";
 import { comparedCells, stepWork, type StepWork } from "./step-work.js";
 import type { PlannedFile } from "./planned-file.js";
@@ -55,19 +55,22 @@ export interface CostPlan {
   readonly parameters: number;
   /** one machine, all files */
   readonly train: Cost;
-  /** steps of each shard: survey, local (one round), summary */
+  /** steps of each shard: survey, local (one round), summary, work (all rounds and the summary in one job) */
   readonly shards: readonly PlannedSteps[];
   readonly rounds: {
     readonly shards: number;
     readonly rounds: number;
-    /** Adam steps of a shard in a round */
+    /** Adam steps of a shard in a round of pretraining and of fine-tuning */
     readonly steps: number;
+    readonly fine_tuning_steps: number;
     readonly init: Cost;
     readonly merge: Cost;
     readonly finish: Cost;
     /** all rounds with a node per shard, without waiting for the scheduler; and the sum over all jobs */
     readonly seconds: number;
     readonly job_seconds: number;
+    /** likewise with one job per shard for all rounds */
+    readonly work_seconds: number;
   };
   /** steps of each query: map, embed */
   readonly queries: readonly PlannedSteps[];
@@ -145,48 +148,74 @@ function sizeOf({ cells, stored }: PlannedFile): Pick<PlannedFile, "cells" | "st
 /** The steps of rounds, and their sums. */
 function plannedRounds(planned: Planned, work: StepWork): Pick<CostPlan, "shards" | "rounds"> {
   const { whole, parts, model, options } = planned;
-  const { epochs, trainFrac, minibatch } = model.optimization;
+  const { minibatch } = model.optimization;
   const rounds = checkWhole("rounds", options.rounds ?? defaultRounds, 2, 9999);
-  const passes = checkNumber("passes", options.passes ?? defaultPasses, 0.01, 100);
-  const steps = Math.ceil((passes * epochs * whole.cells * trainFrac) / (minibatch * parts.length * rounds));
+  const steps = planSteps(model.optimization, whole.cells, parts.length, { ...options, rounds });
   const networks = parts.map((part) => modelOf(part, options));
-  const streams = streamsCounts(parts);
-  const shards = parts.map((part, at) =>
-    plannedShard(part, networks[at]!, planned, { work, streams, trained: steps * minibatch }),
-  );
   // parameters of all results: the shared ones, and those of the shards' own conditions
   const results = networks.reduce((sum, { parameters }) => sum + parameters, 0);
+  const course = {
+    rounds,
+    longest: minibatch * Math.max(steps.steps, steps.fine_tuning_steps),
+    trained: minibatch * stepsBefore({ rounds, ...steps }, rounds + 1),
+    streams: streamsCounts(parts),
+    merged: mergedParameters(model, results),
+  };
+  const shards = parts.map((part, at) => plannedShard(part, networks[at]!, planned, work, course));
   const { init, merge, finish } = singleSteps(planned, work, results);
   const longest = (step: ShardStep): number =>
     shards.reduce((most, shard) => Math.max(most, shard.steps[step].seconds), 0);
   const all = (step: ShardStep): number => shards.reduce((sum, shard) => sum + shard.steps[step].seconds, 0);
-  const total = (of: typeof all): number =>
-    rounded(
-      init.seconds + of("survey") + rounds * (of("local") + merge.seconds) + of("summary") + finish.seconds,
-    );
+  const inRounds = parts.map((part, at) => {
+    const shard = { ...sizeOf(part), parameters: networks[at]!.parameters };
+    return rounds * predictSeconds(work.local(shard, course.trained / rounds), model, planned.threads);
+  });
+  const total = (of: typeof all, local: number): number =>
+    rounded(init.seconds + of("survey") + local + rounds * merge.seconds + of("summary") + finish.seconds);
   return {
     shards,
     rounds: {
       shards: parts.length,
       rounds,
-      steps,
+      steps: steps.steps,
+      fine_tuning_steps: steps.fine_tuning_steps,
       init,
       merge,
       finish,
-      seconds: total(longest),
-      job_seconds: total(all),
+      seconds: total(longest, Math.max(...inRounds)),
+      job_seconds: total(
+        all,
+        inRounds.reduce((sum, seconds) => sum + seconds, 0),
+      ),
+      work_seconds: rounded(init.seconds + longest("survey") + longest("work") + finish.seconds),
     },
   };
 }
 
-type ShardStep = "survey" | "local" | "summary";
+type ShardStep = "survey" | "local" | "summary" | "work";
 
-/** @param trained - cells that a round passes through */
+/** The rounds of a plan. */
+interface Course {
+  readonly rounds: number;
+  /** cells that a shard passes through in the longest round, and in all rounds */
+  readonly longest: number;
+  readonly trained: number;
+  readonly streams: boolean;
+  /** parameters that the merge of a round reads and writes */
+  readonly merged: number;
+}
+
+/** @param results - parameters of the results of a round */
+function mergedParameters({ parameters }: Model, results: number): number {
+  return 2 * parameters + results;
+}
+
 function plannedShard(
   part: PlannedFile,
   network: Model,
   planned: Planned,
-  { work, streams, trained }: { work: StepWork; streams: boolean; trained: number },
+  work: StepWork,
+  { rounds, longest, trained, streams, merged }: Course,
 ): Pick<PlannedSteps, "file" | "cells"> & { readonly steps: Readonly<Record<ShardStep, Cost>> } {
   const sampled = Math.ceil((planned.sample * part.cells) / planned.whole.cells);
   const sampledCounts = (sampled * part.stored) / Math.max(1, part.cells);
@@ -198,8 +227,13 @@ function plannedShard(
     cells: part.cells,
     steps: {
       survey: costOf(reading, { read: 2 * part.stored }, planned),
-      local: costOf(memory, work.local(size, trained), planned),
+      local: costOf(memory, work.local(size, longest), planned),
       summary: costOf(more(memory, sampleBytes * sampledCounts), work.summary(size), planned),
+      work: costOf(
+        more(memory, sampleBytes * sampledCounts + fileBytes * merged),
+        work.work(size, rounds, trained, merged),
+        planned,
+      ),
     },
   };
 }
@@ -216,7 +250,11 @@ function singleSteps(
   const sampledCounts = (sample * whole.stored) / Math.max(1, whole.cells);
   return {
     init: costOf(state, { parameters }, planned),
-    merge: costOf(more(state, fileBytes * results), { parameters: 2 * parameters + results }, planned),
+    merge: costOf(
+      more(state, fileBytes * results),
+      { parameters: mergedParameters(model, results) },
+      planned,
+    ),
     finish: costOf(more(state, sampleBytes * sampledCounts), work.finish(), planned),
   };
 }

@@ -21,6 +21,12 @@ export interface StepWork {
   /** @param trained - cells that one round passes through, counted again in each pass */
   readonly local: (shard: ShardSize, trained: number) => Work;
   readonly summary: (shard: ShardSize) => Work;
+  /**
+   * All rounds and the summary in one job.
+   * @param trained - cells that all rounds pass through
+   * @param merged - parameters that the merge of a round reads and writes
+   */
+  readonly work: (shard: ShardSize, rounds: number, trained: number, merged: number) => Work;
   readonly finish: () => Work;
 }
 
@@ -31,6 +37,9 @@ const prototypeCells = 16_384;
 
 export function stepWork(training: Training): StepWork {
   const { cells, stored, parameters, epochs, trainFrac, sample } = training;
+  // encoded in a round, for validation and prototypes
+  const encoded = (shard: ShardSize): number =>
+    shard.cells * (1 - trainFrac) + Math.min(shard.cells, prototypeCells);
   return {
     train: () => ({
       read: stored,
@@ -43,7 +52,7 @@ export function stepWork(training: Training): StepWork {
     local: (shard, trained) => ({
       read: shard.stored,
       trained,
-      encoded: shard.cells * (1 - trainFrac) + Math.min(shard.cells, prototypeCells),
+      encoded: encoded(shard),
       // the state, the result, and the moments before and after
       parameters: 6 * shard.parameters,
     }),
@@ -51,6 +60,12 @@ export function stepWork(training: Training): StepWork {
       read: shard.stored,
       encoded: summaryPasses * shard.cells,
       parameters: shard.parameters,
+    }),
+    work: (shard, rounds, trained, merged) => ({
+      read: shard.stored,
+      trained,
+      encoded: rounds * encoded(shard) + summaryPasses * shard.cells,
+      parameters: rounds * (6 * shard.parameters + merged),
     }),
     finish: () => ({ classified: Math.min(cells, sample), parameters: 2 * parameters }),
   };

@@ -167,6 +167,8 @@ function modelJson(
         shards: plan.shards.map(({ name, cells }) => ({ name, cells })),
         rounds: plan.rounds,
         steps: plan.steps,
+        fine_tuning_from: plan.fine_tuning_from,
+        fine_tuning_steps: plan.fine_tuning_steps,
         passes: last.json.passes,
         chosen: chosen.json.round,
         outer_step: plan.outer_step,

@@ -7,9 +7,10 @@ import { isRepeated, type Prototypes } from "../prototypes/prototypes.js";
 import type { Tensor } from "../storage/safetensors.js";
 import { Random } from "../numerics/random.js";
 import { doubles, floats, tensorOf, type PackedFile } from "./packed-file.js";
+import { stepsBefore, stepsOfRound, stepWeights } from "./course.js";
 import type { RoundsPlan, StoredPlan } from "./plan.js";
 import type { OpenShard } from "./shard.js";
-import { noSums, ShardNetwork, type LossSums, type Moments, type StepWeights } from "./shard-network.js";
+import { noSums, ShardNetwork, type LossSums, type Moments } from "./shard-network.js";
 import type { RoundsState } from "./state.js";
 
 /** The JSON of a shard's result. */
@@ -65,13 +66,10 @@ export async function trainShard(
     const validation = await network.validate(spreadPrototypes(plan, state));
     const trains = round <= plan.rounds && !state.json.stopped;
     const before = moments ? moments.json.step : 0;
+    const steps = stepsOfRound(plan, round);
     const training = trains
-      ? await network.train(
-          (round - 1) * plan.steps,
-          plan.steps,
-          before,
-          learningRate(plan, state),
-          (share) => stepWeights(plan, round - 1 + share, state),
+      ? await network.train(stepsBefore(plan, round), steps, before, learningRate(plan, state), (share) =>
+          stepWeights(plan, round, share, state.prototypes !== null),
         )
       : noSums;
     const tensors = new Map<string, Tensor>();
@@ -89,7 +87,7 @@ export async function trainShard(
         state: stateDigest,
         cells: network.split.train.length,
         combination_cells: combinationCells(network, shard, plan),
-        steps: trains ? plan.steps : 0,
+        steps: trains ? steps : 0,
         training,
         validation,
       },
@@ -103,21 +101,6 @@ export async function trainShard(
 
 function learningRate({ optimization }: RoundsPlan, { json }: RoundsState): number {
   return optimization.lr * (optimization.earlyStopping?.lrFactor ?? 1) ** json.early.reductions;
-}
-
-/** @param at - progress in rounds, including the fraction of the current one */
-export function stepWeights(
-  { optimization, rounds, fine_tuning_from: from }: RoundsPlan,
-  at: number,
-  { prototypes }: Pick<RoundsState, "prototypes">,
-): StepWeights {
-  const { epochs, alphaEpochAnneal } = optimization;
-  const isFineTuning = at + 1 >= from && prototypes !== null;
-  return {
-    kl: alphaEpochAnneal > 0 ? Math.min(1, ((at / rounds) * epochs) / alphaEpochAnneal) : 1,
-    prototype: isFineTuning ? optimization.eta : 0,
-    crossEntropy: isFineTuning ? optimization.etaCrossEntropy : 0,
-  };
 }
 
 /** The state's prototypes with one common variance. */

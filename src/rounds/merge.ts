@@ -9,7 +9,8 @@ import { conditionKeyOf } from "../model/parameters.js";
 import { observe } from "../training/optimization.js";
 import type { EarlyStoppingState } from "../storage/training-checkpoint.js";
 import { metricOf } from "../training/trainer.js";
-import { type ResultJson, stepWeights } from "./local.js";
+import { roundsOfPasses, stepWeights } from "./course.js";
+import type { ResultJson } from "./local.js";
 import { tensorOf, type PackedFile } from "./packed-file.js";
 import { allRounds, type RoundsPlan, type StoredPlan } from "./plan.js";
 import { partOf, shardParts } from "./shard.js";
@@ -127,7 +128,12 @@ function lossesOf(
   training: LossSums,
   validation: LossSums,
 ): EpochLosses {
-  const weights = stepWeights(plan, Math.min(state.json.round + 1, plan.rounds) - 1e-9, state);
+  const weights = stepWeights(
+    plan,
+    Math.min(state.json.round + 1, plan.rounds),
+    1,
+    state.prototypes !== null,
+  );
   const terms = (sums: LossSums): LossTerms => {
     const { reconstruction, kl, prototype, crossEntropy, cells, classification, labels } = sums;
     return {
@@ -160,15 +166,15 @@ function stopping(
   { json, prototypes }: RoundsState,
   { validation }: EpochLosses,
 ): { readonly early: EarlyStoppingState; readonly stopped: boolean } {
-  const { earlyStopping, epochs, eta, etaCrossEntropy } = plan.optimization;
+  const { earlyStopping, eta, etaCrossEntropy } = plan.optimization;
   const early = { ...json.early };
   const isMonitored =
     plan.levels.length > 0 && eta + etaCrossEntropy > 0
       ? json.round >= plan.fine_tuning_from
-      : stepWeights(plan, json.round, { prototypes }).kl >= 1;
+      : stepWeights(plan, json.round + 1, 0, prototypes !== null).kl >= 1;
   if (!earlyStopping || !validation || !isMonitored || json.round === 0)
     return { early, stopped: json.stopped };
-  const inRounds = (passes: number): number => Math.max(2, Math.ceil((passes * plan.rounds) / epochs));
+  const inRounds = (passes: number): number => roundsOfPasses(plan, json.round, passes);
   const verdict = observe(early, metricOf(validation, earlyStopping.metric), json.round, {
     ...earlyStopping,
     patience: inRounds(earlyStopping.patience),

@@ -44,6 +44,8 @@ export interface RoundsOptions
   readonly rounds?: number;
   /** Passes over the cells, relative to a training on one machine. Default: `defaultPasses` */
   readonly passes?: number;
+  /** Rounds with the prototype loss, the last ones. Default: half of the rounds */
+  readonly fineTuningRounds?: number;
   /** Default: the mean of the weights */
   readonly outerStep?: OuterStep;
   /** Whether a shard keeps its Adam moments between rounds. Default true */

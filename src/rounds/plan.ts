@@ -1,13 +1,6 @@
 // The plan of a training in rounds: everything that the steps need to know, computed from the shards'
 // surveys. It does not depend on the order of the shards.
-import {
-  checkNumber,
-  checkWhole,
-  defaultsOf,
-  type ModelOptions,
-  type Note,
-  type ReconLoss,
-} from "../contract/options.js";
+import { checkWhole, defaultsOf, type ModelOptions, type Note, type ReconLoss } from "../contract/options.js";
 import { byCodePoint } from "../data/labels.js";
 import type { SampleMetadata } from "../data/sample-metadata.js";
 import { addRanking, bestGenes, emptyRanking } from "../data/variable-genes.js";
@@ -15,7 +8,8 @@ import { ScPoliError } from "../contract/errors.js";
 import { modelOptions, type ModelSizes } from "../model/parameters.js";
 import { planOptimization, type OptimizationPlan } from "../training/optimization.js";
 import { version } from "../contract/version.js";
-import type { OuterStep, RoundsOptions } from "./options.js";
+import { planCourse, type Course } from "./course.js";
+import type { RoundsOptions } from "./options.js";
 import type { Reading, Survey, SurveyJson } from "./survey.js";
 
 /** One shard of the plan. */
@@ -28,7 +22,7 @@ export interface PlannedShard {
   readonly survey: string;
 }
 
-export interface RoundsPlan {
+export interface RoundsPlan extends Course {
   readonly layout: 1;
   readonly scpoli_version: string;
   readonly reading: Reading;
@@ -50,15 +44,6 @@ export interface RoundsPlan {
   readonly cells: number;
   /** schedule of a training on one machine, in epochs; the rounds follow it */
   readonly optimization: OptimizationPlan;
-  readonly rounds: number;
-  /** steps per shard and round */
-  readonly steps: number;
-  /** first round with the prototype loss, from 1; `rounds` + 1 if there is none */
-  readonly fine_tuning_from: number;
-  /** whether a last round without training evaluates the weights of the round before */
-  readonly evaluates: boolean;
-  readonly outer_step: OuterStep;
-  readonly keep_moments: boolean;
   readonly stream: "always" | "never";
   readonly sample_cells: number;
   readonly landmarks: boolean;
@@ -71,9 +56,6 @@ export interface StoredPlan {
   readonly digest: string;
 }
 
-/** Not yet tuned by a study (docs/how-to/clusters.md). */
-export const defaultRounds = 24;
-export const defaultPasses = 1.5;
 /** Most cells of a shard that go into the sample for head and landmarks. */
 export const defaultSampleCells = 20_000;
 /** Bytes per stored count in memory, and most bytes of a shard's counts in memory. */
@@ -336,34 +318,6 @@ function joinedMetadata(shards: readonly (readonly SampleMetadata[])[]): readonl
     };
   });
   return keys.some(({ columns }) => columns.length > 0) ? keys : null;
-}
-
-type Course = Pick<
-  RoundsPlan,
-  "rounds" | "steps" | "fine_tuning_from" | "evaluates" | "outer_step" | "keep_moments"
->;
-
-/** The schedule: number and length of the rounds, and the start of the prototype loss. */
-function planCourse(plan: OptimizationPlan, cells: number, shards: number, options: RoundsOptions): Course {
-  const rounds = checkWhole("rounds", options.rounds ?? defaultRounds, 2, 9999);
-  const passes = checkNumber("passes", options.passes ?? defaultPasses, 0.01, 100);
-  const steps = (passes * plan.epochs * cells * plan.trainFrac) / plan.minibatch;
-  const outer = options.outerStep ?? { kind: "mean" };
-  if (outer.kind === "nesterov") {
-    checkNumber("outerStep.lr", outer.lr, 0, 10);
-    checkNumber("outerStep.momentum", outer.momentum, 0, 0.999);
-  }
-  const pretraining = Math.round((rounds * plan.pretrainingEpochs) / plan.epochs);
-  const fineTunes = plan.pretrainingEpochs < plan.epochs;
-  return {
-    rounds,
-    steps: Math.max(1, Math.ceil(steps / (shards * rounds))),
-    // the first round of fine-tuning uses the prototypes of the round before
-    fine_tuning_from: fineTunes ? Math.min(rounds, Math.max(2, pretraining + 1)) : rounds + 1,
-    evaluates: plan.earlyStopping !== null,
-    outer_step: outer,
-    keep_moments: options.keepMoments ?? true,
-  };
 }
 
 function chooseStream(
