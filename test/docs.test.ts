@@ -31,12 +31,16 @@ test("the model's page quotes bench/results/within-types.csv", () => {
       .map((row) => Number(row.replace(/^"[^"]*"/, "").split(",")[column]));
     return `${((100 * values.reduce((sum, value) => sum + value, 0)) / values.length).toFixed(1)} %`;
   };
-  for (const [what, column] of [
-    ["its stimulation for", 3],
-    ["stay together:", 2],
+  const compared = ["default:", 'published preset"'];
+  for (const [what, column, variants] of [
+    ["its stimulation for", 3, compared],
+    ["stay together:", 2, compared],
+    ["the neighbours tell it for", 3, ["default, donors"]],
+    ["With the cross-entropy alone", 3, ["cross-entropy 200 alone"]],
+    ["finer types for", 2, ["cross-entropy 200 alone"]],
   ] as const) {
     const sentence = page.slice(page.indexOf(what)).slice(0, 120);
-    for (const variant of ["default", "published preset"])
+    for (const variant of variants)
       assert.ok(
         sentence.includes(share(variant, column)),
         `${variant} ${share(variant, column)}: ${sentence}`,
