@@ -4,7 +4,6 @@
 // with scanpy and scVI, a Python that has them (SCPOLI_REFERENCE_PYTHON).
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { formerLoss } from "./former-loss.ts";
 import { comparisonOfSamples } from "./answers/comparison.ts";
 import { decodedExpression } from "./answers/expression.ts";
 import { markersOnRealData } from "./answers/markers.ts";
@@ -45,7 +44,7 @@ writeFileSync(
     "![Rank of interferon-induced genes in each cell type](figures/interferon.svg)",
     "Made by `npm run bench:answers` (`bench/results/answers.json`). How each number is computed: " +
       "[Markers, comparisons and decoded expression](../explanation/markers-and-comparisons.md); columns " +
-      `and keys: [Formats](../reference/formats.md). Decoded expression: ${formerLoss}`,
+      "and keys: [Formats](../reference/formats.md).",
     ...Object.keys(sections).flatMap((name) => results[name]?.paragraphs ?? []),
   ].join("\n\n") + "\n",
 );

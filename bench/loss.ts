@@ -1,9 +1,10 @@
-// npm run bench:loss: cost of the prototype loss and of the width of the hidden layer. Steps of
-// fine-tuning with each kind of loss, and with the published width and 128 units, alternate in one run;
-// ratios are medians over the rounds. Results: bench/results/loss.csv and a section of
-// docs/benchmarks/speed.md.
+// npm run bench:loss: cost of the prototype loss, of the width of the hidden layer and of the latent space.
+// Steps of fine-tuning with each kind of loss, with the published network, with 128 hidden units, and with
+// the default network, alternate in one run; ratios are medians over the rounds. Results:
+// bench/results/loss.csv and a section of docs/benchmarks/speed.md.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { defaults, type DistanceReduction } from "../dist/contract/options.js";
 import type { RunOptions } from "../dist/engine/engine.js";
 import type { WasmEngine } from "../dist/engine/wasm.js";
 import { median } from "../dist/numerics/descriptive.js";
@@ -12,34 +13,50 @@ import { writeSection } from "./sections.ts";
 
 const root = new URL("..", import.meta.url).pathname;
 const [genes, rows, cellTypes] = [4000, 128, 60];
-const widths = [Math.ceil(Math.sqrt(genes)), 128];
+/** The published network, the same with a wider hidden layer, and the default. */
+const networks = [
+  { hidden: Math.ceil(Math.sqrt(genes)), latentDim: 10 },
+  { hidden: 128, latentDim: 10 },
+  { hidden: defaults.hiddenWidth!, latentDim: defaults.latentDim },
+];
 const rounds = Number(process.env["ROUNDS"] ?? 15);
 const steps = 40;
 
-const losses: readonly [string, RunOptions][] = [
-  ["pretraining", {}],
-  ["distance", { prototypeWeight: 5 }],
-  ["cross-entropy", { crossEntropyWeight: 50 }],
-  ["both", { prototypeWeight: 10, crossEntropyWeight: 50 }],
+const losses: readonly [string, DistanceReduction, RunOptions][] = [
+  ["pretraining", "type-sum", {}],
+  ["distance, sum over types", "type-sum", { prototypeWeight: 1 }],
+  ["distance, mean over cells", "cell-mean", { prototypeWeight: defaults.eta }],
+  ["cross-entropy", "type-sum", { crossEntropyWeight: defaults.etaCrossEntropy }],
+  [
+    "both (default)",
+    "cell-mean",
+    { prototypeWeight: defaults.eta, crossEntropyWeight: defaults.etaCrossEntropy },
+  ],
 ];
 
 interface Timed {
   readonly hidden: number;
+  readonly latentDim: number;
   readonly loss: string;
   readonly engine: WasmEngine;
   readonly run: () => void;
   readonly speeds: number[];
 }
 const programs: Timed[] = [];
-for (const hidden of widths) {
-  const { engine, network } = await setUp({ genes, hidden, rows, cellTypes }, { threads: 1 });
-  const program = network.training({ dropout: 0.05, prototypeNorm: 2 });
-  for (const [loss, options] of losses) {
+for (const { hidden, latentDim } of networks) {
+  const setUps = new Map<DistanceReduction, Awaited<ReturnType<typeof setUp>>>();
+  for (const distanceReduction of ["type-sum", "cell-mean"] as const) {
+    const sizes = { genes, hidden, rows, cellTypes, distanceReduction };
+    setUps.set(distanceReduction, await setUp(sizes, { threads: 1 }, { latentDim }));
+  }
+  for (const [loss, reduction, options] of losses) {
+    const { engine, network } = setUps.get(reduction)!;
+    const program = network.training({ dropout: 0.05, prototypeNorm: 2 });
     const run = (): void => {
       for (let step = 1; step <= steps; step++)
         program.run({ step: 10, learningRate: 0, klWeight: 0.5, seed: step, ...options });
     };
-    programs.push({ hidden, loss, engine, run, speeds: [] });
+    programs.push({ hidden, latentDim, loss, engine, run, speeds: [] });
   }
 }
 for (const { run } of programs) run();
@@ -51,45 +68,56 @@ for (let round = 0; round < rounds; round++)
     speeds.push((1e6 * rows * steps) / (process.cpuUsage().user - start));
   }
 
-const speedsOf = (hidden: number, loss: string): number[] =>
-  programs.find((one) => one.hidden === hidden && one.loss === loss)!.speeds;
+type Network = (typeof networks)[number];
+const speedsOf = (network: Network, loss: string): number[] =>
+  programs.find(
+    (one) => one.hidden === network.hidden && one.latentDim === network.latentDim && one.loss === loss,
+  )!.speeds;
 /** Median of the ratios of two programs' speeds in the same round. */
 const ratio = (one: readonly number[], other: readonly number[]): number =>
   median(one.map((speed, round) => speed / other[round]!));
-const table = programs.map(({ hidden, loss, speeds }) => ({
+const table = programs.map(({ hidden, latentDim, loss, speeds }) => ({
   hidden,
+  latentDim,
   loss,
   speed: median(speeds),
-  ofDistance: ratio(speeds, speedsOf(hidden, "distance")),
-  ofPublishedWidth: ratio(speeds, speedsOf(widths[0]!, loss)),
+  ofPublishedLoss: ratio(speeds, speedsOf({ hidden, latentDim }, losses[1]![0])),
+  ofPublishedNetwork: ratio(speeds, speedsOf(networks[0]!, loss)),
 }));
 writeFileSync(
   join(root, "bench/results/loss.csv"),
   [
-    "hidden,loss,cells_per_second,ratio_to_distance,ratio_to_published_width",
-    ...table.map(({ hidden, loss, speed, ofDistance, ofPublishedWidth }) =>
-      [hidden, loss, Math.round(speed), ofDistance.toFixed(3), ofPublishedWidth.toFixed(3)].join(","),
+    "hidden,latent,loss,cells_per_second,ratio_to_published_loss,ratio_to_published_network",
+    ...table.map(({ hidden, latentDim, loss, speed, ofPublishedLoss, ofPublishedNetwork }) =>
+      [
+        hidden,
+        latentDim,
+        `"${loss}"`,
+        Math.round(speed),
+        ofPublishedLoss.toFixed(3),
+        ofPublishedNetwork.toFixed(3),
+      ].join(","),
     ),
     "",
   ].join("\n"),
 );
-writeSection(join(root, "docs/benchmarks/speed.md"), "Prototype loss and width", [
+writeSection(join(root, "docs/benchmarks/speed.md"), "Prototype loss and network", [
   `Training steps of ${rows} cells, ${genes} genes, ${cellTypes} cell types, one thread, processor time, ` +
     `${programs[0]!.engine.build} build, alternating (\`npm run bench:loss\`, \`bench/results/loss.csv\`). ` +
     `Ratios: medians over ${rounds} rounds.`,
   "",
-  "| hidden units | loss | cells/s | of the distance's | of the published width's |",
-  "| --- | --- | --- | --- | --- |",
+  "| hidden units | latent space | loss | cells/s | of the published loss's | of the published network's |",
+  "| --- | --- | --- | --- | --- | --- |",
   ...table.map(
-    ({ hidden, loss, speed, ofDistance, ofPublishedWidth }) =>
-      `| ${hidden} | ${loss} | ${Math.round(speed).toLocaleString("en-US")} | ${ofDistance.toFixed(2)} | ` +
-      `${ofPublishedWidth.toFixed(2)} |`,
+    ({ hidden, latentDim, loss, speed, ofPublishedLoss, ofPublishedNetwork }) =>
+      `| ${hidden} | ${latentDim} | ${loss} | ${Math.round(speed).toLocaleString("en-US")} | ` +
+      `${ofPublishedLoss.toFixed(2)} | ${ofPublishedNetwork.toFixed(2)} |`,
   ),
 ]);
-for (const { hidden, loss, speed, ofDistance, ofPublishedWidth } of table)
+for (const { hidden, latentDim, loss, speed, ofPublishedLoss, ofPublishedNetwork } of table)
   console.log(
-    `${String(hidden).padStart(4)} ${loss.padEnd(14)} ${Math.round(speed).toString().padStart(7)} ` +
-      `cells/s, ${ofDistance.toFixed(3)} of the distance's, ${ofPublishedWidth.toFixed(3)} of ` +
-      `${widths[0]} units`,
+    `${hidden} units, latent space of ${latentDim}, ${loss}: ${Math.round(speed)} cells/s, ` +
+      `${ofPublishedLoss.toFixed(3)} of the published loss's, ${ofPublishedNetwork.toFixed(3)} of the ` +
+      "published network's",
   );
-for (const { engine } of programs) await engine.close();
+for (const engine of new Set(programs.map((program) => program.engine))) await engine.close();

@@ -2,7 +2,7 @@
 // engine.
 import { createWasmEngine, type WasmEngine, type WasmOptions } from "../dist/engine/wasm.js";
 import type { Minibatch } from "../dist/engine/engine.js";
-import type { ModelOptions } from "../dist/contract/options.js";
+import type { DistanceReduction, ModelOptions } from "../dist/contract/options.js";
 import { Network } from "../dist/model/network.js";
 import { initialValues, modelOptions, parameterShapes } from "../dist/model/parameters.js";
 import { Random } from "../dist/numerics/random.js";
@@ -13,6 +13,8 @@ export interface BenchSizes {
   readonly rows: number;
   /** default 12 */
   readonly cellTypes?: number;
+  /** default "type-sum" */
+  readonly distanceReduction?: DistanceReduction;
 }
 
 const combinations = 8;
@@ -47,7 +49,7 @@ export async function setUp(
   wasm: WasmOptions,
   model: Partial<ModelOptions> = {},
 ): Promise<{ engine: WasmEngine; network: Network; stored: number }> {
-  const { genes, hidden, rows, cellTypes = 12 } = sizes;
+  const { genes, hidden, rows, cellTypes = 12, distanceReduction } = sizes;
   const options = modelOptions({ hiddenLayerSizes: [hidden], ...model }, genes, 1);
   const ofData = { genes, conditions: [combinations], combinations };
   const engine = await createWasmEngine(
@@ -58,6 +60,7 @@ export async function setUp(
       conditionKeys: 1,
       levels: 1,
       prototypes: [cellTypes, options.latentDim],
+      distanceReduction,
       levelPrototypes: [{ rows: Array.from({ length: cellTypes }, (_, k) => k) }],
     },
     wasm,

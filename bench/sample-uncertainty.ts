@@ -11,7 +11,6 @@ import { join } from "node:path";
 import { AnnData, ScPoli } from "../dist/index.js";
 import { Random } from "../dist/numerics/random.js";
 import { groupColour, lineChart, standaloneSvg } from "../dist/plots/index.js";
-import { formerLoss } from "./former-loss.ts";
 import { labels, writeRows } from "./rows.ts";
 import { configurations, mean, openTransfer, sharedData } from "./transfer.ts";
 
@@ -203,7 +202,7 @@ function writeDocument(rows: readonly Row[]): void {
         "embeddings](../explanation/samples.md#uncertainty).",
       "Made by `npm run bench:sample-uncertainty` (`bench/results/sample-uncertainty.csv`), default " +
         `options, seed ${seed}. The method was developed on kang16 alone. ` +
-        `References and queries: [Data sets](data-sets.md). ${formerLoss}`,
+        "References and queries: [Data sets](data-sets.md).",
       [
         "| data | cells of a part | samples | parts | spread | computed | computed / spread | covered |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",

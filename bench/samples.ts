@@ -8,7 +8,6 @@ import { join } from "node:path";
 import { ScPoli, type SampleAnalysis } from "../dist/index.js";
 import { lineChart, pointCloud, standaloneSvg, type Plot } from "../dist/plots/index.js";
 import { associationMap, covariatePlane, genePlane } from "../dist/samples/sample-plots.js";
-import { formerLoss } from "./former-loss.ts";
 import {
   analysed,
   cellView,
@@ -468,8 +467,7 @@ addParagraphs(
   "# Samples",
   "`npm run docs:figures` writes a summary here.",
   "Made by `npm run bench:samples` (`bench/results/samples.json`). What the columns mean: " +
-    "[Formats](../reference/formats.md). " +
-    formerLoss,
+    "[Formats](../reference/formats.md).",
 );
 const sections = [kangSamples, kangTwoKeys, onek1k, plaque, proposed, jointlyHeldOut, thresholds, stability];
 const requestedSections = sections.filter(({ name }) => process.argv.includes(name));

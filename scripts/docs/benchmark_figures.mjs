@@ -221,9 +221,9 @@ function loss() {
   save(
     "loss",
     barChart({
-      title: "Training step by width and prototype loss, one thread",
-      rows: rows.map(({ hidden, loss: kind }) => `${hidden} units: ${kind}`),
-      rowLabel: "hidden units, loss",
+      title: "Training step by network and prototype loss, one thread",
+      rows: rows.map(({ hidden, latent, loss: kind }) => `${hidden} / ${latent}: ${kind}`),
+      rowLabel: "hidden units / latent space, loss",
       label: "cells per second",
       legend: "",
       parts: [{ name: "cells per second", values: rows.map((row) => row.cells_per_second) }],
@@ -410,9 +410,10 @@ function scaleOut() {
   const rows = rowsOf("scale-out")
     .filter(({ kind }) => kind === "simulated hours")
     .map(({ what, value }) => ({
-      ...what.match(/(?<run>\d+ cores, \d+ epochs), (?<nodes>\d+)/).groups,
+      ...what.match(/(?<run>\d+ cores, \d+ epochs), (?<nodes>\d+) .*, (?<way>.*)/).groups,
       value,
-    }));
+    }))
+    .filter(({ way }) => way === "one job");
   save(
     "scale-out",
     lineChart({
@@ -432,11 +433,12 @@ function scaleOut() {
 
 /** Training in rounds beside training on one machine; means over the seeds. */
 function rounds() {
-  const nameOf = ({ set, shards, by, outer, rounds: number, passes, federated }) => {
+  const nameOf = ({ set, shards, by, outer, rounds: number, fine_tuning, passes, federated }) => {
     if (shards === 1) return `${set}, one machine`;
     const unusual = [
       by !== "conditions" && by,
       outer !== "mean" && outer,
+      fine_tuning !== Math.ceil(number / 2) && `${fine_tuning} of fine-tuning`,
       passes !== 1.5 && `${passes} pass${passes === 1 ? "" : "es"}`,
       String(federated) === "true" && "federated",
     ].filter(Boolean);
