@@ -1,28 +1,25 @@
 // One measurement of `bench/speed.ts` in a separate process; prints one JSON object. Plain JavaScript: a
-// TypeScript loader would add its own memory. usage: speed-run.mjs train FILE SIMD EPOCHS WIDTH | model FILE
-// MODEL SIMD (one whole training, saved) | embed FILE MODEL OUT SIMD | read FILE
+// TypeScript loader would add its own memory. usage: speed-run.mjs train FILE SIMD EPOCHS WIDTH LATENT
+// EMBEDDING | model FILE MODEL SIMD (one whole training, saved) | embed FILE MODEL OUT SIMD | read FILE
 import { existsSync, readFileSync } from "node:fs";
 import { AnnData, ScPoli } from "../dist/index.js";
 
 const [mode, file, ...rest] = process.argv.slice(2);
 const seconds = (since) => (performance.now() - since) / 1000;
 const keys = { conditionKeys: ["batch"], cellTypeKeys: ["cell_type"] };
-/** The published width, so that both programs run the same network; scpoli's default is wider. */
-const publishedWidth = (data) => ({ hiddenLayerSizes: [Math.ceil(Math.sqrt(data.nVars))] });
-
 /**
  * Seconds per epoch, between the ends of two epochs of a run: without reading and start, but with validation
  * and prototypes. The first epoch, in which the runtime compiles, does not count. The time after the last
  * one, mostly for the head, is reported separately.
  */
-async function perEpoch(simd, epochs, width) {
+async function perEpoch(simd, epochs, width, latentDim, embeddingDims) {
   const data = await AnnData.open(file);
   const ends = [];
   await ScPoli.train(data, {
     ...keys,
     hiddenLayerSizes: [width],
-    embeddingDims: 5,
-    eta: 5,
+    latentDim,
+    embeddingDims,
     epochs: 1 + 2 * epochs,
     pretrainingEpochs: 1 + epochs,
     earlyStopping: false,
@@ -67,13 +64,12 @@ async function readAlone(path) {
 
 let result;
 if (mode === "train") {
-  result = await perEpoch(rest[0], Number(rest[1]), Number(rest[2]));
+  result = await perEpoch(rest[0], ...rest.slice(1).map(Number));
 } else if (mode === "model") {
   const data = await AnnData.open(file);
   await (
     await ScPoli.train(data, {
       ...keys,
-      ...publishedWidth(data),
       epochs: 2,
       pretrainingEpochs: 1,
       simd: rest[1],

@@ -1,5 +1,5 @@
 // npm run bench:speed: speed and memory of training and embedding, compared with the Python package in one
-// run and at the same widths, on simulated counts, two threads. The Python package needs its environment
+// run and with the same networks, on simulated counts, two threads. The Python package needs its environment
 // (SCPOLI_REFERENCE_PYTHON, or that of `bash bench/peers/setup.sh scarches`). The relaxed build needs a newer
 // Node than 20, which is installed from npm into .cache/node, not into the project. Results:
 // bench/results/speed.csv and a section of docs/benchmarks/speed.md.
@@ -7,8 +7,8 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
+import { defaults } from "../dist/contract/options.js";
 import { median } from "../dist/numerics/descriptive.js";
-import { formerLoss } from "./former-loss.ts";
 import { writeSection } from "./sections.ts";
 import { simulate } from "./simulate.ts";
 
@@ -17,12 +17,23 @@ const cache = join(root, ".cache/speed");
 const python = process.env["SCPOLI_REFERENCE_PYTHON"] ?? join(root, ".cache/peers/env/scarches/bin/python");
 const rounds = Number(process.env["ROUNDS"] ?? 3);
 const epochs = 8;
-/** Hidden units: the published width for 4,000 genes, and the default. */
-const widths = [64, 128];
+/** The published network for 4,000 genes, and the default. */
+const networks: readonly SpeedNetwork[] = [
+  { width: 64, latent: 10, embedding: 10 },
+  { width: defaults.hiddenWidth!, latent: defaults.latentDim, embedding: defaults.embeddingDims },
+];
 const training = { cells: 16_000, genes: 4_000 };
 const embedding = { cells: 100_000, genes: 4_000 };
 
 type Figures = Readonly<Record<string, number>>;
+interface SpeedNetwork {
+  readonly width: number;
+  readonly latent: number;
+  readonly embedding: number;
+}
+/** Arguments of both programs. */
+const sizesOf = ({ width, latent, embedding: ofConditions }: SpeedNetwork): string[] =>
+  [width, latent, ofConditions].map(String);
 
 function runScpoli(node: string, ...args: string[]): Figures {
   return JSON.parse(
@@ -30,10 +41,10 @@ function runScpoli(node: string, ...args: string[]): Figures {
   );
 }
 
-function scArches(file: string, width: number): Figures {
+function scArches(file: string, network: SpeedNetwork): Figures {
   const out = execFileSync(
     python,
-    ["-W", "ignore", join(root, "bench/speed_scarches.py"), file, "2", String(width)],
+    ["-W", "ignore", join(root, "bench/speed_scarches.py"), file, "2", ...sizesOf(network)],
     { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] },
   );
   return JSON.parse(out.trim().split("\n").at(-1)!);
@@ -77,9 +88,10 @@ const record = (what: string, value: number, unit: string, target = ""): void =>
 };
 const targets = { plain: ["5", "6"], relaxed: ["8", "9"] } as const;
 const output = join(cache, "output.h5ad");
-/** Training at one width with each build, beside the Python package. */
-function measureTraining(width: number): void {
-  const peer = hasPython ? scArches(trainingFile, width) : null;
+/** Training of one network with each build, beside the Python package. */
+function measureTraining(network: SpeedNetwork): void {
+  const { width } = network;
+  const peer = hasPython ? scArches(trainingFile, network) : null;
   const stages = ["pretraining", "fine-tuning"] as const;
   const speedOfPeer = peer && [peer["pretraining_cells_per_s"]!, peer["finetuning_cells_per_s"]!];
   stages.forEach((stage, i) => {
@@ -87,7 +99,7 @@ function measureTraining(width: number): void {
   });
   if (peer) record(`scArches, ${width} units, peak memory`, peer["peak_rss_mb"]!, "MB");
   for (const [simd, node] of builds) {
-    const run = runScpoli(node, "train", trainingFile, simd, String(epochs), String(width));
+    const run = runScpoli(node, "train", trainingFile, simd, String(epochs), ...sizesOf(network));
     const speeds = [run["pretraining_s"]!, run["finetuning_s"]!].map((time) => training.cells / time);
     stages.forEach((stage, i) => {
       record(`ours ${simd}, ${width} units, ${stage}`, speeds[i]!, "cells/s");
@@ -104,7 +116,7 @@ function measureTraining(width: number): void {
 }
 
 for (let round = 0; round < rounds; round++) {
-  for (const width of widths) measureTraining(width);
+  for (const network of networks) measureTraining(network);
   for (const [simd, node] of builds) {
     record(
       `ours ${simd}, peak memory of training`,
@@ -160,7 +172,7 @@ const text = [
   `simulated counts, ${training.cells.toLocaleString("en")} x ${training.genes.toLocaleString("en")} for ` +
     `training and ${embedding.cells.toLocaleString("en")} cells for embedding, 13 % non-zeros. Medians, ` +
     "least and most; ratios are taken round by round. `ours` is scpoli, with the plain or the relaxed SIMD " +
-    `build of its kernels. ${formerLoss}`,
+    "build of its kernels.",
   hasPython ? "" : "\nThe Python package is missing, so there are no ratios.\n",
   "| what | median | least | most | unit | target |",
   "| --- | --- | --- | --- | --- | --- |",
@@ -168,8 +180,10 @@ const text = [
   "",
   "Cells per second count all cells of the file per epoch, validation and prototypes included, reading " +
     "left out; the head, which the Python package does not have, is trained once after the last epoch. " +
-    "Both sides have the same number of hidden units: 64 is the published width for 4,000 genes, 128 our " +
-    "default. Single kernels: `npm run bench:kernels`.",
+    "Both sides have the same network: 64 hidden units with a latent space of 10 are the published sizes " +
+    `for 4,000 genes, ${defaults.hiddenWidth} with a latent space of ${defaults.latentDim} our default. The ` +
+    "losses are the defaults of each. Embedding is by a model of default sizes. Single kernels: " +
+    "`npm run bench:kernels`.",
   "",
 ];
 writeSection(join(root, "docs/benchmarks/speed.md"), "Beside scArches", text);

@@ -1,6 +1,6 @@
 """Speed of the Python package's scPoli on one file, before and after pretraining, and its peak memory.
 
-usage: python speed_scarches.py FILE.h5ad EPOCHS HIDDEN_UNITS
+usage: python speed_scarches.py FILE.h5ad EPOCHS HIDDEN_UNITS LATENT EMBEDDING
 Conditions `batch`, cell types `cell_type`, two threads; prints JSON.
 """
 import contextlib
@@ -21,7 +21,8 @@ import torch  # noqa: E402
 from scarches.models.scpoli import scPoli  # noqa: E402
 
 logging.disable(logging.CRITICAL)
-path, epochs, hidden = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+path = sys.argv[1]
+epochs, hidden, latent, embedding = (int(value) for value in sys.argv[2:6])
 torch.set_num_threads(2)
 cells = ad.read_h5ad(path)
 
@@ -37,7 +38,8 @@ with contextlib.redirect_stdout(io.StringIO()):
         adata=cells,
         condition_keys="batch",
         cell_type_keys="cell_type",
-        embedding_dims=5,
+        latent_dim=latent,
+        embedding_dims=embedding,
         hidden_layer_sizes=[hidden],
         recon_loss="nb",
     )
