@@ -2,6 +2,7 @@
 import { median } from "../numerics/descriptive.js";
 import { fileStatus, modifiedAt } from "#platform";
 import type { EpochLosses } from "../contract/options.js";
+import { stepsBefore, stepsOfRound } from "./course.js";
 import { chosenRound } from "./merge.js";
 import { readPacked } from "./packed-file.js";
 import { allRounds, type RoundsPlan } from "./plan.js";
@@ -86,7 +87,7 @@ export async function roundsStatus(folder: RunFolder): Promise<RoundsStatus> {
       usual !== null && elapsed > late * usual
         ? missing.map((shard) => ({ shard, seconds: elapsed, usual_seconds: usual }))
         : [],
-    seconds_left: pace === null ? null : Math.max(0, pace * (allRounds(plan) - round) - elapsed),
+    seconds_left: pace === null ? null : Math.max(0, pace * roundsLeft(plan, round) - elapsed),
   };
 }
 
@@ -94,6 +95,12 @@ function nextStep(plan: RoundsPlan, round: number, missing: readonly string[], s
   if (round < allRounds(plan))
     return missing.length === 0 ? `merge round ${round + 1}` : `round ${round + 1} of ${missing.join(", ")}`;
   return summaries < plan.shards.length ? "summaries of the shards" : "finish";
+}
+
+/** Time left in units of the last merged round: rounds of fine-tuning are shorter. */
+function roundsLeft(plan: RoundsPlan, round: number): number {
+  const steps = stepsBefore(plan, plan.rounds + 1) - stepsBefore(plan, Math.min(round, plan.rounds) + 1);
+  return steps / stepsOfRound(plan, round) + (allRounds(plan) - plan.rounds);
 }
 
 function secondsBetween(from: number, to: number): number {
