@@ -5,9 +5,9 @@
 // simulated atlas in rounds and maps queries with workflows/snakemake and its Slurm executor, kills three
 // jobs and the controller on the way, and compares model and mapped queries, byte by byte, with an
 // undisturbed run. Then trains once more with workflows/slurm/rounds.sh, one job for all rounds, of which a
-// task is killed and which is submitted again. SNAKEMAKE names a snakemake that has the Slurm executor; otherwise both are installed
-// into .cache/snakemake. Writes bench/results/cluster.csv and docs/benchmarks/cluster.md, unless --cells is
-// given. Exit code 0 only if all bytes are the same.
+// task is killed and which is submitted again. SNAKEMAKE names a snakemake that has the Slurm executor;
+// otherwise both are installed into .cache/snakemake. Writes bench/results/cluster.csv and
+// docs/benchmarks/cluster.md, unless --cells is given. Exit code 0 only if all bytes are the same.
 import { execFileSync, spawn, spawnSync, type ChildProcess } from "node:child_process";
 import {
   existsSync,

@@ -2,7 +2,6 @@
 import { checkNumber, checkWhole } from "../contract/options.js";
 import type { OptimizationPlan } from "../training/optimization.js";
 import type { OuterStep, RoundsOptions } from "./options.js";
-import type { StepWeights } from "./shard-network.js";
 
 export const defaultRounds = 24;
 export const defaultPasses = 1.5;
@@ -77,6 +76,13 @@ export function planSteps(
     fine_tuning_steps: stepsOf(epochs - pretrainingEpochs, fineTuning),
     fine_tuning_from: rounds - fineTuning + 1,
   };
+}
+
+/** Weights of the loss terms in a step. */
+export interface StepWeights {
+  readonly kl: number;
+  readonly prototype: number;
+  readonly crossEntropy: number;
 }
 
 type Steps = Pick<Course, "rounds" | "steps" | "fine_tuning_steps" | "fine_tuning_from">;

@@ -17,6 +17,7 @@ import { Network } from "../model/network.js";
 import type { Prototypes } from "../prototypes/prototypes.js";
 import { balancedPrototypes, TypeCrossEntropy } from "../prototypes/type-cross-entropy.js";
 import { Random, hash32 } from "../numerics/random.js";
+import type { StepWeights } from "./course.js";
 import type { RoundsPlan } from "./plan.js";
 import { sliced, type OpenShard } from "./shard.js";
 
@@ -30,13 +31,6 @@ export interface LossSums {
   /** of validation cells: sum of `LossTerms.classification`, and the number of labels in it */
   readonly classification: number;
   readonly labels: number;
-}
-
-/** Weights of the loss terms in a step. */
-export interface StepWeights {
-  readonly kl: number;
-  readonly prototype: number;
-  readonly crossEntropy: number;
 }
 
 /** Adam's moments by parameter. */

@@ -41,7 +41,19 @@ if TYPE_CHECKING:
         RoundsWorkOptions,
     )
 
-__all__ = ["cut", "finish", "init", "local", "manifest", "merge", "run", "status", "summary", "survey", "work"]
+__all__ = [
+    "cut",
+    "finish",
+    "init",
+    "local",
+    "manifest",
+    "merge",
+    "run",
+    "status",
+    "summary",
+    "survey",
+    "work",
+]
 
 
 def cut(
@@ -194,8 +206,8 @@ def work(
 ) -> dict[str, Any]:
     """Train all rounds of one shard, and summarise it.
 
-    Takes the place of :func:`local`, :func:`merge` and :func:`summary` where the jobs of all shards run at the
-    same time: it waits for the files of the other shards. The job of the first shard merges.
+    Takes the place of :func:`local`, :func:`merge` and :func:`summary` where the jobs of all shards run at
+    the same time: it waits for the files of the other shards. The job of the first shard merges.
 
     Parameters
     ----------
