@@ -127,7 +127,7 @@ function planText(costs: CostPlan): string {
     `In rounds: ${duration(rounds.seconds)} with ${counted(rounds.shards, "node")} ` +
       `(${rounds.rounds} rounds of ${rounds.steps} or, in fine-tuning, ` +
       `${counted(rounds.fine_tuning_steps, "step")} per shard), ` +
-      `${duration(rounds.job_seconds)} over all jobs; without waiting for a scheduler. With one job per shard ` +
-      `for all rounds (work): ${duration(rounds.work_seconds)}.`,
+      `${duration(rounds.job_seconds)} over all jobs; without waiting for a scheduler. With one job per ` +
+      `shard for all rounds (work): ${duration(rounds.work_seconds)}.`,
   ].join("\n");
 }

@@ -343,9 +343,9 @@ function addWork(rounds: Command): void {
     .command("work")
     .summary("train all rounds of one shard in one job, and summarise it")
     .description(
-      "Takes the place of local, merge and summary where the jobs of all shards run at the same time. A job " +
-        "reads its shard once and waits for the files of the others. The job of the first shard merges. A " +
-        "job that died continues from the files that exist.",
+      "Takes the place of local, merge and summary where the jobs of all shards run at the same time. A " +
+        "job reads its shard once and waits for the files of the others. The job of the first shard " +
+        "merges. A job that died continues from the files that exist.",
     )
     .argument("<folder>", "folder of the run, after survey and init")
     .argument("<file>", "the surveyed shard")

@@ -6,8 +6,8 @@ import type { OuterStep, RoundsOptions } from "./options.js";
 export const defaultRounds = 24;
 export const defaultPasses = 1.5;
 /**
- * Share of the rounds that fine-tune. Prototypes are renewed in a merge alone, so that fine-tuning, which is a
- * tenth of the steps, needs a larger part of the rounds.
+ * Share of the rounds that fine-tune. Prototypes are renewed in a merge alone, so that fine-tuning, which is
+ * a tenth of the steps, needs a larger part of the rounds (docs/benchmarks/rounds.md).
  */
 export const fineTuningShare = 0.5;
 

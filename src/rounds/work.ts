@@ -85,8 +85,8 @@ async function waitFor(
       if (performance.now() > end)
         throw new ScPoliError(
           "file",
-          `Waited ${seconds} s for ${what}: there is no ${path}. Start the jobs that ended again, or all of ` +
-            "them: they continue from the files that exist. --wait sets how long a job waits.",
+          `Waited ${seconds} s for ${what}: there is no ${path}. Start the jobs that ended again, or all ` +
+            "of them: they continue from the files that exist. --wait sets how long a job waits.",
           { path },
         );
       await new Promise((resolve) => setTimeout(resolve, pause));
