@@ -25,6 +25,7 @@ const verbs = {
   "rounds local": ["shard", "round"],
   "rounds merge": ["round"],
   "rounds summary": ["shard"],
+  "rounds work": ["shard"],
   "rounds finish": ["output"],
   "rounds status": [],
   "rounds manifest": [],
