@@ -8,7 +8,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { planCosts } from "../dist/planning/plan.js";
+import { planCosts, type PlanOptions } from "../dist/planning/plan.js";
+import { defaultPasses } from "../dist/rounds/course.js";
 import type { PlannedFile } from "../dist/planning/planned-file.js";
 import { simulate } from "./simulate.ts";
 
@@ -71,16 +72,18 @@ async function measure(): Promise<Measured> {
 
 const atlas = { cells: 7_800_000, genes: 10_000, samples: 2375, countsPerCell: 1300 };
 const scheduling = 30;
+/** seconds until every task of one job sees a file that another wrote */
+const fileDelay = 3;
 /** bytes per second that shared storage serves, all nodes together */
 const storage = 1e9;
 const rounds = 24;
 
 /**
- * Passes over the cells that n shards need for the quality of one machine. Not measured: 1.5 and 2 are the
- * bounds that are wanted at 8 and 16 shards, continued by half a pass with each doubling.
+ * Passes over the cells, relative to one machine: the default of `init`. With as many, 8 and 32 shards of a
+ * simulated atlas were at least as good as one machine (bench:rounds); more shards have not been measured.
  */
 function passesOf(nodes: number): number {
-  return nodes === 1 ? 1 : Math.max(1.5, 1.5 + 0.5 * (Math.log2(nodes) - 3));
+  return nodes === 1 ? 1 : defaultPasses;
 }
 
 /** Shards of whole samples, as even as can be. */
@@ -103,11 +106,16 @@ function shardsOf(nodes: number): PlannedFile[] {
   });
 }
 
+/** How the steps are started. */
+const ways = ["one job", "a job per round"] as const;
+type Way = (typeof ways)[number];
+
 interface Simulated {
   readonly cores: number;
   readonly epochs: number;
   readonly nodes: number;
   readonly passes: number;
+  readonly way: Way;
   readonly hours: number;
   readonly speedUp: number;
   readonly efficiency: number;
@@ -117,45 +125,50 @@ interface Simulated {
   readonly exchangeHours: number;
 }
 
-/** Seconds of a run in rounds, without waiting. */
-function inRounds(nodes: number, cores: number, epochs: number, passes: number) {
+/** Seconds of training on one machine, and of the parts of a run in rounds. */
+function inRounds(nodes: number, cores: number, epochs: number, passes: number, way: Way, network: Network) {
   const costs = planCosts(shardsOf(nodes), [], {
     ...{ epochs, rounds, passes, threads: cores, memory: 1e13 },
-    hiddenLayerSizes: [64],
+    ...network,
   });
-  const waves = 4 + 2 * (rounds + 1); // survey, init, a local and a merge per round, summary, finish
-  const local = costs.shards[0]!.steps["local"]!.seconds;
   // every node reads the state and writes its part; the round that only evaluates is counted as start and
   // read
   const exchange = ((rounds + 1) * nodes * 2 * 4 * (costs.parameters / nodes + costs.parameters)) / storage;
-  return {
-    train: costs.train.seconds,
-    seconds: costs.rounds.seconds + Math.min(local, 60),
-    scheduling: waves * scheduling,
-    exchange,
-  };
+  const alone = costs.train.seconds;
+  if (way === "one job")
+    return {
+      alone,
+      exchange,
+      work: costs.rounds.work_seconds,
+      waiting: scheduling + 2 * (rounds + 1) * fileDelay,
+    };
+  const waves = 4 + 2 * (rounds + 1); // survey, init, a local and a merge per round, summary, finish
+  const evaluation = Math.min(costs.shards[0]!.steps["local"]!.seconds, 60);
+  return { alone, exchange, work: costs.rounds.seconds + evaluation, waiting: waves * scheduling };
 }
 
-function simulateNodes(cores: number, epochs: number): Simulated[] {
-  const alone = inRounds(1, cores, epochs, 1).train;
+/** Sizes of the network. Default: those of `train` */
+type Network = Pick<PlanOptions, "hiddenLayerSizes" | "latentDim">;
+
+function simulateNodes(cores: number, epochs: number, way: Way, network: Network = {}): Simulated[] {
   return [1, 2, 4, 8, 16, 32, 64, 128].map((nodes) => {
     const passes = passesOf(nodes);
-    const total = (of: number): number => {
-      if (nodes === 1) return alone;
-      const { seconds, scheduling: waiting, exchange } = inRounds(nodes, cores, epochs, of);
-      return seconds + waiting + exchange;
-    };
-    const run = inRounds(nodes, cores, epochs, passes);
+    const run = inRounds(nodes, cores, epochs, passes, way, network);
+    const seconds = ({ alone, work, waiting, exchange }: typeof run): number =>
+      nodes === 1 ? alone : work + waiting + exchange;
+    const ofOnePass = seconds(inRounds(nodes, cores, epochs, 1, way, network));
+    const { alone } = inRounds(1, cores, epochs, 1, way, network);
     return {
       cores,
       epochs,
       nodes,
       passes,
-      hours: total(passes) / 3600,
-      speedUp: alone / total(passes),
-      efficiency: alone / total(passes) / nodes,
-      efficiencyOfOnePass: alone / total(1) / nodes,
-      schedulingHours: nodes === 1 ? 0 : run.scheduling / 3600,
+      way,
+      hours: seconds(run) / 3600,
+      speedUp: alone / seconds(run),
+      efficiency: alone / seconds(run) / nodes,
+      efficiencyOfOnePass: alone / ofOnePass / nodes,
+      schedulingHours: nodes === 1 ? 0 : run.waiting / 3600,
       exchangeHours: nodes === 1 ? 0 : run.exchange / 3600,
     };
   });
@@ -171,12 +184,14 @@ function readMeasured(): Measured {
 }
 
 const measured = process.env["SIMULATE"] && existsSync(results) ? readMeasured() : await measure();
-const simulated = [
-  ...[2, 32].flatMap((cores) => simulateNodes(cores, 100)),
-  ...[2, 32].flatMap((cores) => simulateNodes(cores, 7)),
-];
+const simulated = [100, 7].flatMap((epochs) =>
+  ways.flatMap((way) => [2, 32].flatMap((cores) => simulateNodes(cores, epochs, way))),
+);
+/** Less work per cell, so that waiting and exchange weigh more. */
+const narrow = simulateNodes(2, 100, "one job", { hiddenLayerSizes: [64], latentDim: 10 });
+const efficiencyOfNarrow = narrow.find(({ nodes }) => nodes === 64)!.efficiency;
 const described = (run: Simulated): string =>
-  `${run.cores} cores, ${run.epochs} epochs, ${run.nodes} nodes, ${run.passes} passes`;
+  `${run.cores} cores, ${run.epochs} epochs, ${run.nodes} nodes, ${run.passes} passes, ${run.way}`;
 writeFileSync(
   results,
   [
@@ -194,24 +209,35 @@ writeFileSync(
         run.exchangeHours.toFixed(3),
       ].join(","),
     ),
+    ...narrow.map(
+      (run) =>
+        `simulated with 64 units,"${described(run)}",${run.hours.toFixed(3)},${run.speedUp.toFixed(2)},` +
+        `${run.efficiency.toFixed(3)},${run.efficiencyOfOnePass.toFixed(3)},,`,
+    ),
     "",
   ].join("\n"),
 );
 
 const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
-const tableOf = (runs: readonly Simulated[]): string[] => [
-  "| cores per node | nodes | passes | hours | speed-up | efficiency | with one pass | h scheduling | h " +
-    "exchange |",
-  "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-  ...runs.map(
-    (run) =>
+const runsOf = (epochs: number, way: Way): Simulated[] =>
+  simulated.filter((run) => run.epochs === epochs && run.way === way);
+/** One job beside a job per round. */
+const tableOf = (epochs: number): string[] => [
+  "| cores per node | nodes | passes | hours | speed-up | efficiency | with one pass | h waiting " +
+    "| h exchange | a job per round: hours | efficiency |",
+  `|${" --- |".repeat(11)}`,
+  ...runsOf(epochs, "one job").map((run, at) => {
+    const { hours, efficiency } = runsOf(epochs, "a job per round")[at]!;
+    return (
       `| ${run.cores} | ${run.nodes} | ${run.passes} | ${run.hours.toFixed(1)} | ` +
       `${run.speedUp.toFixed(1)} | ${percent(run.efficiency)} | ${percent(run.efficiencyOfOnePass)} | ` +
-      `${run.schedulingHours.toFixed(2)} | ${run.exchangeHours.toFixed(2)} |`,
-  ),
+      `${run.schedulingHours.toFixed(2)} | ${run.exchangeHours.toFixed(2)} | ${hours.toFixed(1)} | ` +
+      `${percent(efficiency)} |`
+    );
+  }),
 ];
 const withinAnHour = (cores: number, epochs: number): string => {
-  const run = simulated.find((one) => one.cores === cores && one.epochs === epochs && one.hours <= 1);
+  const run = runsOf(epochs, "one job").find((one) => one.cores === cores && one.hours <= 1);
   return run ? `${run.nodes} node${run.nodes === 1 ? "" : "s"}` : "not with up to 128 nodes";
 };
 writeFileSync(
@@ -229,24 +255,24 @@ writeFileSync(
     "## The paper's atlas, simulated",
     "",
     `${atlas.cells.toLocaleString("en-US")} cells x ${atlas.genes.toLocaleString("en-US")} genes x ` +
-      `${atlas.samples.toLocaleString("en-US")} samples, 64 hidden units (the published width). Nobody ` +
-      "has run this.",
+      `${atlas.samples.toLocaleString("en-US")} samples, the default network. Nobody has run this.`,
     "Assumptions:",
     "",
     "- The time of each step is that of `scpoli plan` ([constants and errors](costs.md)). T threads work",
     "  T^0.9 times as fast as one, which is not measured.",
-    `- ${scheduling} s of scheduling before each wave of jobs: survey, init, two per round, summary, ` +
-      `finish. ${rounds} rounds.`,
+    `- ${rounds} rounds. In one job for all rounds (\`rounds.sh\`), ${scheduling} s of scheduling, and twice`,
+    `  a round ${fileDelay} s until all nodes see a file. With a job per round and shard (Snakemake), ` +
+      `${scheduling} s`,
+    "  before each wave of jobs: survey, init, two per round, summary, finish.",
     `- ${atlas.countsPerCell.toLocaleString("en-US")} stored counts per cell; ${storage / 1e9} GB/s of ` +
       "shared storage for all nodes together.",
     "- A node per shard, and shards of equal size.",
-    "- More shards need more passes over the cells for the quality of one machine: we assume 1.5 up to 8 " +
-      "shards, 2",
-    "  at 16, and half a pass more with each doubling. One simulated atlas has been trained in 8 and 16 " +
-      "shards",
-    "  ([Quality of training in rounds](rounds.md)), none in more. The column *with one pass* leaves them " +
-      "out.",
-    "- *Efficiency* counts everything: passes, scheduling, start, reading, exchange.",
+    `- ${defaultPasses} passes over the cells, the default. With as many, 8 and 32 shards of a simulated`,
+    "  atlas were at least as good as one machine, in one run each ([Quality of training in",
+    "  rounds](rounds.md)); more shards have not been tried. The column *with one pass* leaves the extra",
+    "  passes out.",
+    "- *Efficiency* counts everything: passes, scheduling, start, reading, exchange. For a network of 64",
+    `  hidden units and a latent space of 10, it is ${percent(efficiencyOfNarrow)} on 64 nodes of 2 cores.`,
     "",
     "Within an hour:",
     "",
@@ -254,17 +280,13 @@ writeFileSync(
     "| --- | --- | --- |",
     ...[100, 7].map((epochs) => `| ${epochs} | ${withinAnHour(2, epochs)} | ${withinAnHour(32, epochs)} |`),
     "",
-    "With many nodes, the extra passes cost most, then the waves of jobs. Fewer and longer rounds would " +
-      "wait less;",
-    "their quality has not been measured on an atlas.",
-    "",
     "### 100 epochs, as published",
     "",
-    ...tableOf(simulated.filter(({ epochs }) => epochs === 100)),
+    ...tableOf(100),
     "",
     "### 7 epochs, which the default chooses for so many cells",
     "",
-    ...tableOf(simulated.filter(({ epochs }) => epochs === 7)),
+    ...tableOf(7),
     "",
     "## A round, measured",
     "",

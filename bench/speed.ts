@@ -181,8 +181,8 @@ const text = [
   "Cells per second count all cells of the file per epoch, validation and prototypes included, reading " +
     "left out; the head, which the Python package does not have, is trained once after the last epoch. " +
     "Both sides have the same network: 64 hidden units with a latent space of 10 are the published sizes " +
-    `for 4,000 genes, ${defaults.hiddenWidth} with a latent space of ${defaults.latentDim} our default. The ` +
-    "losses are the defaults of each. Embedding is by a model of default sizes. Single kernels: " +
+    `for 4,000 genes, ${defaults.hiddenWidth} with a latent space of ${defaults.latentDim} our default. ` +
+    "The losses are the defaults of each. Embedding is by a model of default sizes. Single kernels: " +
     "`npm run bench:kernels`.",
   "",
 ];
