@@ -320,9 +320,9 @@ function writePage(rows: readonly Row[]): void {
       "biology and 40 % mixing). Means over the seeds. *Passes* is relative to the epochs that are planned",
       "for one machine; *epochs run* counts passes over the cells; *fine-tuning* is the number of rounds",
       "with the prototype loss, the last ones. A federated model has no classifier on",
-      "genes: its labels are those of the nearest prototype, in both columns. Rounds can be better than one",
-      "machine: they pass over the cells more often, and the mean of several networks is less noisy than one.",
-      "Which of the two matters has not been studied.",
+      "genes: its labels are those of the nearest prototype, in both columns. Rounds can be better than",
+      "one machine: they pass over the cells more often, and the mean of several networks is less noisy",
+      "than one. Which of the two matters has not been studied.",
       "",
       "| set | training | outer step | rounds | fine-tuning | passes | epochs run | seeds " +
         "| prototype accuracy | F1 | classifier accuracy | F1 | integration | MB per round |",
