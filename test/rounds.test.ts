@@ -275,6 +275,9 @@ describe("refused, with what to do:", () => {
     await assert.rejects(merge(other, 3), { kind: "model" });
     cpSync(other.survey("part-0"), other.state(2));
     await assert.rejects(merge(other, 3), { kind: "model", message: /is a survey.*a state was expected/ });
+    // a run of a version whose rounds were all of one length
+    writeFileSync(other.plan, readFileSync(other.plan, "utf8").replace('"layout": 2', '"layout": 1'));
+    await assert.rejects(merge(other, 3), { kind: "model", message: /has layout 1; this version.* reads 2/ });
   });
 
   test("shards that were surveyed in different ways, or have one name", async () => {

@@ -23,7 +23,7 @@ export interface PlannedShard {
 }
 
 export interface RoundsPlan extends Course {
-  readonly layout: 1;
+  readonly layout: 2;
   readonly scpoli_version: string;
   readonly reading: Reading;
   readonly model: ModelOptions;
@@ -103,7 +103,7 @@ export function planRounds(
     },
   );
   return {
-    layout: 1,
+    layout: 2,
     scpoli_version: version,
     reading,
     model,

@@ -62,10 +62,11 @@ export async function readPlan(folder: RunFolder): Promise<StoredPlan> {
       { cause: error },
     );
   }
-  if (plan.layout !== 1)
+  if (plan.layout !== 2)
     throw new ScPoliError(
       "model",
-      `${folder.plan} has layout ${String(plan.layout)}; this version of scpoli reads 1.`,
+      `${folder.plan} has layout ${String(plan.layout)}; this version of scpoli reads 2. Begin a new run ` +
+        "in another folder, or go on with the version of scpoli that began this one.",
       { path: folder.plan },
     );
   return { plan, digest };
