@@ -321,8 +321,8 @@ function writePage(rows: readonly Row[]): void {
       "for one machine; *epochs run* counts passes over the cells; *fine-tuning* is the number of rounds",
       "with the prototype loss, the last ones. A federated model has no classifier on",
       "genes: its labels are those of the nearest prototype, in both columns. Rounds can be better than",
-      "one machine: they pass over the cells more often, and the mean of several networks is less noisy",
-      "than one. Which of the two matters has not been studied. That half of the rounds fine-tune was",
+      "one machine: they pass over the cells more often, and average the networks of the shards.",
+      "Which of the two matters has not been studied. That half of the rounds fine-tune was",
       "chosen on kang16, with seed 0; the simulated atlas and panc8 were run once with it.",
       "",
       "| set | training | outer step | rounds | fine-tuning | passes | epochs run | seeds " +
